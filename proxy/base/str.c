@@ -1,0 +1,95 @@
+// str.c: comparing, cutting and reading slices.  See str.h.
+#include "proxy/base/str.h"
+
+#include "proxy/base/die.h"
+
+static char lower(char c)
+{
+	return c >= 'A' && c <= 'Z' ? (char)(c + ('a' - 'A')) : c;
+}
+
+bool str_eq(struct str a, struct str b)
+{
+	return a.len == b.len && (a.len == 0 || memcmp(a.at, b.at, a.len) == 0);
+}
+
+bool str_eq_nocase(struct str a, struct str b)
+{
+	if (a.len != b.len)
+		return false;
+	for (size_t i = 0; i < a.len; i++)
+		if (lower(a.at[i]) != lower(b.at[i]))
+			return false;
+	return true;
+}
+
+bool str_starts_nocase(struct str s, struct str prefix)
+{
+	return s.len >= prefix.len && str_eq_nocase(str_take(s, prefix.len), prefix);
+}
+
+bool str_ends_nocase(struct str s, struct str suffix)
+{
+	return s.len >= suffix.len && str_eq_nocase(str_drop(s, s.len - suffix.len), suffix);
+}
+
+size_t str_find(struct str s, char c)
+{
+	const char *found = s.len ? memchr(s.at, c, s.len) : NULL;
+	return found ? (size_t)(found - s.at) : s.len;
+}
+
+bool str_cut(struct str s, char sep, struct str *out_head, struct str *out_tail)
+{
+	size_t where = str_find(s, sep);
+	*out_head = str_take(s, where);
+	*out_tail = str_drop(s, where + 1);
+	return where < s.len;
+}
+
+static bool is_blank(char c)
+{
+	return c == ' ' || c == '\t';
+}
+
+struct str str_trim(struct str s)
+{
+	while (s.len && is_blank(s.at[0]))
+		s = str_drop(s, 1);
+	while (s.len && is_blank(s.at[s.len - 1]))
+		s.len--;
+	return s;
+}
+
+bool str_has_control(struct str s)
+{
+	for (size_t i = 0; i < s.len; i++)
+		if ((unsigned char)s.at[i] < 0x20 || s.at[i] == 0x7f)
+			return true;
+	return false;
+}
+
+bool str_to_u64(struct str s, uint64_t *out_number)
+{
+	uint64_t number = 0;
+	if (s.len == 0)
+		return false;
+	for (size_t i = 0; i < s.len; i++) {
+		if (s.at[i] < '0' || s.at[i] > '9')
+			return false;
+		if (__builtin_mul_overflow(number, 10u, &number) ||
+		    __builtin_add_overflow(number, (uint64_t)(s.at[i] - '0'), &number))
+			return false;
+	}
+	*out_number = number;
+	return true;
+}
+
+char *str_dup(struct str s)
+{
+	char *copy = xmalloc(s.len + 1);
+	if (s.len)
+		memcpy(copy, s.at, s.len);
+	copy[s.len] = '\0';
+	return copy;
+}

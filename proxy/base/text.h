@@ -1,0 +1,43 @@
+// text.h: builds a text in an array of the caller's, and remembers whether it
+// fitted.
+//
+// Used for replies, log lines and error messages.  The builder owns nothing.
+// Once something did not fit, all later additions are dropped and `truncated`
+// stays set, so that a chain of additions needs one check at its end.  The
+// text is always ended by NUL, which is not counted.
+#ifndef POPGATE_PROXY_BASE_TEXT_H
+#define POPGATE_PROXY_BASE_TEXT_H
+
+#include <stdarg.h>
+
+#include "proxy/base/str.h"
+
+struct text {
+	char *at;
+	size_t len;
+	size_t cap; // bytes at `at`, the NUL included
+	bool truncated;
+};
+
+// An empty builder over a char array.
+#define TEXT(array) text_in((array), sizeof(array))
+
+// An empty builder over the `size` (at least 1) bytes at `memory`.
+struct text text_in(char *memory, size_t size);
+
+void text_add(struct text *text, struct str s);
+void text_add_char(struct text *text, char c);
+void text_add_u64(struct text *text, uint64_t number);
+__attribute__((format(printf, 2, 3))) void text_addf(struct text *text, const char *format, ...);
+__attribute__((format(printf, 2, 0))) void text_addv(
+    struct text *text, const char *format, va_list args);
+
+// Empties it and forgets a truncation.
+void text_clear(struct text *text);
+
+static inline struct str text_str(const struct text *text)
+{
+	return (struct str){text->at, text->len};
+}
+
+#endif
