@@ -1,0 +1,534 @@
+// stream.c: streams over libuv.  See stream.h for what they promise.
+//
+//      socket --on_read--> [tls_read] --take_input--> owner.on_bytes
+//                                           |              |
+//                                           +--> kept <----+ (not consumed)
+//
+//      socket <--write_now-- cork <-- stream_write_raw <-- [tls_write] <-- stream_write
+//        ^          |
+//        +-- output +  (not taken by the kernel)
+//
+// Reading is stopped lazily: a paused stream is read once more, into `kept`,
+// before libuv is told to stop.  So a pause that ends soon costs no system
+// call, and a client that goes away during its login is noticed.
+#include "proxy/net/stream.h"
+
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "proxy/base/die.h"
+#include "proxy/net/tls.h"
+
+enum {
+	READ_MAX = 16 * 1024, // at a time, until the owner wants more
+	KEPT_MAX = STREAM_KEEP + NET_CLEAR_SIZE,
+	QUEUE_MAX = 64 * 1024 * 1024, // beyond any mark an owner may set
+};
+
+// Bytes on their way to the kernel: one request in flight, the rest behind it.
+struct stream_output {
+	uv_write_t request;
+	struct buf sending;
+	struct buf waiting;
+};
+
+struct connect {
+	uv_connect_t request;
+	struct stream *stream; // NULL once the stream has given up
+};
+
+static void update_reading(struct stream *stream);
+
+static void tell(struct stream *stream, enum stream_event event)
+{
+	if (stream->open)
+		stream->owner->on_event(stream, event);
+}
+
+static void tell_failed(struct stream *stream)
+{
+	if (stream->failed_told)
+		return;
+	stream->failed_told = true;
+	if (stream->going)
+		stream_close(stream);
+	else
+		tell(stream, STREAM_FAILED);
+}
+
+// Marks it broken; the owner hears of it from the loop.
+static void break_stream(struct stream *stream, const char *error)
+{
+	if (!stream->error)
+		stream->error = error;
+	net_defer(stream->net, &stream->task);
+}
+
+// ---- input --------------------------------------------------------------
+
+static size_t offer(struct stream *stream, struct str bytes)
+{
+	stream->offering = true;
+	size_t used = stream->owner->on_bytes(stream, bytes);
+	stream->offering = false;
+	BUG_ON(used > bytes.len);
+	return used;
+}
+
+static bool may_offer(const struct stream *stream)
+{
+	return stream->open && !stream->paused && !stream->offering && !stream->error &&
+	    !stream->going;
+}
+
+static void offer_kept(struct stream *stream)
+{
+	while (may_offer(stream) && stream_has_input(stream)) {
+		size_t used = offer(stream, buf_str(&stream->kept));
+		if (used == 0)
+			break;
+		buf_consume(&stream->kept, used);
+	}
+	if (may_offer(stream) && stream->ended && !stream->ended_told) {
+		stream->ended_told = true;
+		tell(stream, STREAM_ENDED);
+	}
+}
+
+static void keep(struct stream *stream, struct str bytes)
+{
+	if (!buf_add(&stream->kept, bytes, KEPT_MAX))
+		break_stream(stream, "out of memory for input");
+}
+
+static void take_input(struct stream *stream, struct str bytes)
+{
+	size_t used = 0;
+	if (may_offer(stream) && !stream_has_input(stream))
+		used = offer(stream, bytes);
+	keep(stream, str_drop(bytes, used));
+	if (stream->secret)
+		explicit_bzero((char *)bytes.at, bytes.len);
+}
+
+// Decrypts all that was fed; a handshake comes first.
+static void take_encrypted(struct stream *stream)
+{
+	struct net *net = stream->net;
+	if (!stream->secured) {
+		if (stream_has_input(stream)) {
+			break_stream(stream, "bytes from before TLS were left");
+			return;
+		}
+		enum tls_result result = tls_handshake(stream->tls);
+		if (result == TLS_FAILED)
+			break_stream(stream, tls_error(stream->tls));
+		if (result != TLS_OK)
+			return;
+		stream->secured = true;
+		tell(stream, STREAM_SECURED);
+	}
+	if (!stream->open || stream->ended)
+		return;
+	size_t len;
+	bool truncated = false;
+	enum tls_result result = tls_read(stream->tls, net->clear, NET_CLEAR_SIZE, &len, &truncated);
+	stream->truncated = truncated;
+	if (result == TLS_ENDED)
+		stream->ended = true;
+	else if (result == TLS_FAILED)
+		break_stream(stream, tls_error(stream->tls));
+	if (len)
+		take_input(stream, (struct str){net->clear, len});
+}
+
+static void take_end(struct stream *stream)
+{
+	if (!stream->tls) {
+		stream->ended = true;
+		return;
+	}
+	tls_feed_end(stream->tls);
+	take_encrypted(stream);
+	if (!stream->secured)
+		break_stream(stream, "the peer went away during the TLS handshake");
+}
+
+static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *out)
+{
+	struct stream *stream = handle->data;
+	(void)suggested;
+	*out = uv_buf_init(stream->net->raw, stream->read_max);
+}
+
+static void on_read(uv_stream_t *handle, ssize_t nread, const uv_buf_t *buffer)
+{
+	struct stream *stream = handle->data;
+	if (nread == 0)
+		return;
+	stream_cork(stream);
+	if (nread > 0) {
+		struct str raw = {buffer->base, (size_t)nread};
+		stream->bytes_in += raw.len;
+		if (stream->tls) {
+			tls_feed(stream->tls, raw);
+			take_encrypted(stream);
+		} else {
+			take_input(stream, raw);
+		}
+	} else if (nread == UV_EOF) {
+		stream->reading = false;
+		take_end(stream);
+	} else {
+		break_stream(stream, uv_strerror((int)nread));
+	}
+	offer_kept(stream);
+	stream_uncork(stream);
+	if (stream->error)
+		tell_failed(stream);
+	update_reading(stream);
+}
+
+static bool wants_reading(const struct stream *stream)
+{
+	if (!stream->open || !stream->connected || stream->ended || stream->error)
+		return false;
+	if (stream->tls && !stream->secured)
+		return true;
+	return stream->paused ? !stream_has_input(stream) : buf_len(&stream->kept) <= STREAM_KEEP;
+}
+
+static void update_reading(struct stream *stream)
+{
+	bool wanted = wants_reading(stream);
+	if (wanted == stream->reading || !stream->open)
+		return;
+	stream->reading = wanted;
+	if (wanted)
+		uv_read_start((uv_stream_t *)&stream->tcp, on_alloc, on_read);
+	else
+		uv_read_stop((uv_stream_t *)&stream->tcp);
+}
+
+void stream_pause(struct stream *stream)
+{
+	stream->paused = true;
+}
+
+void stream_resume(struct stream *stream)
+{
+	stream->paused = false;
+	if (stream_has_input(stream) || stream->ended)
+		net_defer(stream->net, &stream->task);
+	update_reading(stream);
+}
+
+// ---- output -------------------------------------------------------------
+
+static void send_waiting(struct stream *stream);
+
+static void free_output(struct stream *stream)
+{
+	if (!stream->output)
+		return;
+	buf_done(&stream->output->sending);
+	buf_done(&stream->output->waiting);
+	free(stream->output);
+	stream->output = NULL;
+}
+
+static void send_fin(struct stream *stream)
+{
+	uv_os_fd_t fd;
+	if (uv_fileno((uv_handle_t *)&stream->tcp, &fd) == 0)
+		shutdown(fd, SHUT_WR);
+}
+
+static void on_drained(struct stream *stream)
+{
+	free_output(stream);
+	if (stream->going) {
+		stream_close(stream);
+		return;
+	}
+	if (stream->finishing)
+		send_fin(stream);
+	tell(stream, STREAM_DRAINED);
+}
+
+static void on_written(uv_write_t *request, int status)
+{
+	struct stream *stream = request->data;
+	if (!stream->open)
+		return;
+	if (status < 0) {
+		stream->error = stream->error ? stream->error : uv_strerror(status);
+		tell_failed(stream);
+		return;
+	}
+	buf_done(&stream->output->sending);
+	if (buf_len(&stream->output->waiting))
+		send_waiting(stream);
+	else
+		on_drained(stream);
+}
+
+static void send_waiting(struct stream *stream)
+{
+	struct stream_output *output = stream->output;
+	output->sending = output->waiting;
+	output->waiting = (struct buf){0};
+	struct str bytes = buf_str(&output->sending);
+	uv_buf_t piece = uv_buf_init((char *)bytes.at, (unsigned)bytes.len);
+	output->request.data = stream;
+	int status = uv_write(&output->request, (uv_stream_t *)&stream->tcp, &piece, 1, on_written);
+	if (status < 0)
+		break_stream(stream, uv_strerror(status));
+}
+
+static void queue(struct stream *stream, struct str raw)
+{
+	bool idle = !stream->output;
+	if (idle)
+		stream->output = xcalloc(1, sizeof(*stream->output));
+	if (!buf_add(&stream->output->waiting, raw, QUEUE_MAX))
+		break_stream(stream, "out of memory for output");
+	else if (idle)
+		send_waiting(stream);
+}
+
+// Straight to the kernel; what it does not take is queued.
+static bool write_now(struct stream *stream, struct str raw)
+{
+	if (stream->error || !stream->open)
+		return false;
+	stream->bytes_out += raw.len;
+	if (!stream->output) {
+		uv_buf_t piece = uv_buf_init((char *)raw.at, (unsigned)raw.len);
+		int n = uv_try_write((uv_stream_t *)&stream->tcp, &piece, 1);
+		if (n < 0 && n != UV_EAGAIN) {
+			break_stream(stream, uv_strerror(n));
+			return false;
+		}
+		raw = str_drop(raw, n > 0 ? (size_t)n : 0);
+	}
+	if (raw.len)
+		queue(stream, raw);
+	return !stream->error;
+}
+
+static bool flush_cork(struct stream *stream)
+{
+	struct net_cork *cork = stream->cork;
+	struct str gathered = {cork->at, cork->len};
+	cork->len = 0;
+	bool written = gathered.len == 0 || write_now(stream, gathered);
+	if (stream->secret)
+		explicit_bzero(cork->at, gathered.len);
+	return written;
+}
+
+bool stream_write_raw(struct stream *stream, struct str raw)
+{
+	struct net_cork *cork = stream->cork;
+	if (!cork)
+		return write_now(stream, raw);
+	if (raw.len > NET_CORK_SIZE - cork->len && !flush_cork(stream))
+		return false;
+	if (raw.len > NET_CORK_SIZE)
+		return write_now(stream, raw);
+	memcpy(cork->at + cork->len, raw.at, raw.len);
+	cork->len += raw.len;
+	return !stream->error;
+}
+
+void stream_cork(struct stream *stream)
+{
+	struct net *net = stream->net;
+	for (size_t i = 0; i < NET_CORKS && !stream->cork; i++) {
+		if (net->corks[i].stream)
+			continue;
+		net->corks[i].stream = stream;
+		stream->cork = &net->corks[i];
+	}
+}
+
+void stream_uncork(struct stream *stream)
+{
+	if (!stream->cork)
+		return;
+	flush_cork(stream);
+	stream->cork->stream = NULL;
+	stream->cork = NULL;
+}
+
+void stream_write(struct stream *stream, struct str bytes)
+{
+	if (!stream->open || stream->error || stream->finishing || stream->going || !bytes.len)
+		return;
+	if (!stream->tls)
+		stream_write_raw(stream, bytes);
+	else if (tls_write(stream->tls, bytes) == TLS_FAILED)
+		break_stream(stream, tls_error(stream->tls));
+}
+
+size_t stream_queued(const struct stream *stream)
+{
+	if (!stream->output)
+		return 0;
+	return buf_len(&stream->output->sending) + buf_len(&stream->output->waiting);
+}
+
+// ---- birth --------------------------------------------------------------
+
+// What was asked for outside a callback of the loop, and is told within one.
+static void run_task(struct net_task *task)
+{
+	struct stream *stream = (void *)((char *)task - offsetof(struct stream, task));
+	if (stream->error) {
+		tell_failed(stream);
+		return;
+	}
+	stream_cork(stream);
+	offer_kept(stream);
+	stream_uncork(stream);
+	update_reading(stream);
+}
+
+static void init(struct stream *stream, struct net *net, const struct stream_owner *owner, void *context)
+{
+	*stream = (struct stream){
+	    .net = net, .owner = owner, .context = context, .read_max = READ_MAX, .open = true};
+	stream->task.run = run_task;
+	uv_tcp_init(&net->loop, &stream->tcp);
+	stream->tcp.data = stream;
+}
+
+bool stream_open(struct stream *stream, struct net *net, int fd, const struct stream_owner *owner,
+    void *context)
+{
+	init(stream, net, owner, context);
+	stream->paused = true;
+	stream->connected = true;
+	int status = uv_tcp_open(&stream->tcp, fd);
+	if (status < 0) {
+		close(fd);
+		break_stream(stream, uv_strerror(status));
+		return false;
+	}
+	return true;
+}
+
+static void on_connected(uv_connect_t *request, int status)
+{
+	struct connect *connect = (struct connect *)request;
+	struct stream *stream = connect->stream;
+	free(connect);
+	if (!stream->open)
+		return;
+	if (status < 0) {
+		stream->error = uv_strerror(status);
+		tell_failed(stream);
+		return;
+	}
+	stream->connected = true;
+	tell(stream, STREAM_CONNECTED);
+	update_reading(stream);
+}
+
+void stream_connect(struct stream *stream, struct net *net, const struct addr *addr,
+    const struct stream_owner *owner, void *context)
+{
+	init(stream, net, owner, context);
+	struct connect *connect = xcalloc(1, sizeof(*connect));
+	connect->stream = stream;
+	uv_tcp_nodelay(&stream->tcp, 1);
+	int status = uv_tcp_connect(&connect->request, &stream->tcp, &addr->any, on_connected);
+	if (status < 0) {
+		free(connect);
+		break_stream(stream, uv_strerror(status));
+	}
+}
+
+static void begin_tls(struct stream *stream)
+{
+	stream->secured = false;
+	update_reading(stream);
+}
+
+void stream_secure_server(struct stream *stream, const struct tls_server *server)
+{
+	stream->tls = tls_accept(stream, server);
+	begin_tls(stream);
+}
+
+// A client speaks first: its hello goes out before anything is read.
+void stream_secure_client(struct stream *stream, const struct tls_client *client, const char *name)
+{
+	stream->tls = tls_connect(stream, client, name);
+	begin_tls(stream);
+	if (tls_handshake(stream->tls) == TLS_FAILED)
+		break_stream(stream, tls_error(stream->tls));
+}
+
+// ---- end ----------------------------------------------------------------
+
+static void on_closed(uv_handle_t *handle)
+{
+	struct stream *stream = handle->data;
+	buf_done(&stream->kept);
+	free_output(stream);
+	tls_free(&stream->tls);
+	stream->owner->on_event(stream, STREAM_CLOSED);
+}
+
+static void begin_close(struct stream *stream)
+{
+	stream_uncork(stream);
+	net_cancel(stream->net, &stream->task);
+	stream->open = false;
+}
+
+void stream_finish(struct stream *stream)
+{
+	if (!stream->open || stream->finishing || stream->going || stream->error)
+		return;
+	stream->finishing = true;
+	if (stream->tls && stream->secured)
+		tls_finish(stream->tls);
+	if (stream->cork)
+		flush_cork(stream);
+	if (!stream->output)
+		send_fin(stream);
+}
+
+void stream_close_gently(struct stream *stream)
+{
+	if (!stream->open || stream->going)
+		return;
+	if (stream->tls && stream->secured && !stream->finishing && !stream->error)
+		tls_finish(stream->tls);
+	stream->going = true;
+	if (stream->cork)
+		flush_cork(stream);
+	if (!stream->output || stream->error)
+		stream_close(stream);
+}
+
+void stream_close(struct stream *stream)
+{
+	if (!stream->open)
+		return;
+	begin_close(stream);
+	uv_close((uv_handle_t *)&stream->tcp, on_closed);
+}
+
+void stream_abort(struct stream *stream)
+{
+	if (!stream->open)
+		return;
+	begin_close(stream);
+	if (!stream->connected || uv_tcp_close_reset(&stream->tcp, on_closed) < 0)
+		uv_close((uv_handle_t *)&stream->tcp, on_closed);
+}

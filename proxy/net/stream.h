@@ -1,0 +1,138 @@
+// stream.h: a byte stream over TCP with back-pressure, in the clear or under
+// TLS, with one interface for both.
+//
+// Used by the session (both sides of it), the upstream dialogue and the sample
+// store.  A stream is embedded in its owner.  It tells its owner two things
+// through the table given at birth: bytes that came in, and events.
+//
+// Promises:
+//   * No function here calls the owner back before it returns.
+//   * Bytes that the owner does not consume are kept and offered again, in
+//     order, when more arrives or when the stream is resumed.  While bytes
+//     are kept beyond STREAM_KEEP, the peer is not read.
+//   * What is written goes out in order.  stream_write takes everything; an
+//     owner that minds the size of the queue stops writing when stream_queued
+//     is above its mark, until STREAM_DRAINED.
+//   * After STREAM_FAILED nothing but closing makes sense.  After
+//     stream_close no event comes but STREAM_CLOSED, and then the memory is
+//     the owner's again.
+//
+// Not done here: deadlines (the owner has them) and splice(2) (with TLS on one
+// side at least, bytes pass through user space anyway).
+#ifndef POPGATE_PROXY_NET_STREAM_H
+#define POPGATE_PROXY_NET_STREAM_H
+
+#include "proxy/base/addr.h"
+#include "proxy/base/buf.h"
+#include "proxy/net/net.h"
+
+struct stream;
+struct tls;
+struct tls_server;
+struct tls_client;
+
+enum stream_event {
+	STREAM_CONNECTED, // stream_connect succeeded
+	STREAM_SECURED,   // the TLS handshake is over
+	STREAM_ENDED,     // the peer will send nothing more; writing goes on
+	STREAM_DRAINED,   // all that was queued has gone to the kernel
+	STREAM_FAILED,    // see stream_error
+	STREAM_CLOSED,    // the last event
+};
+
+struct stream_owner {
+	// Returns how many of the bytes are consumed.  They are valid until it
+	// returns.
+	size_t (*on_bytes)(struct stream *stream, struct str bytes);
+	void (*on_event)(struct stream *stream, enum stream_event event);
+};
+
+// How much unconsumed input a stream keeps before it stops reading.  Longer
+// than any line we allow.
+enum { STREAM_KEEP = 16 * 1024 };
+
+struct stream {
+	struct net *net;
+	const struct stream_owner *owner;
+	void *context; // the owner's
+	uv_tcp_t tcp;
+	struct net_task task;
+	struct tls *tls; // NULL in the clear
+	struct buf kept; // input not consumed yet
+	struct stream_output *output; // what the kernel did not take; NULL mostly
+	struct net_cork *cork;        // where output gathers; NULL mostly
+	const char *error;
+	uint64_t bytes_in;  // on the wire
+	uint64_t bytes_out;
+	uint32_t read_max; // bytes to ask the kernel for at a time
+	bool open : 1;     // initialised and not closing
+	bool paused : 1;
+	bool secret : 1; // wipe what passed through shared buffers
+	bool reading : 1;
+	bool offering : 1;     // on_bytes is running
+	bool ended : 1;        // the peer's end was seen
+	bool ended_told : 1;   // and told
+	bool truncated : 1;    // the end came without TLS's close_notify
+	bool finishing : 1;    // stream_finish was called
+	bool going : 1;        // stream_close_gently was called
+	bool failed_told : 1;
+	bool connected : 1;
+	bool secured : 1; // the handshake is over
+};
+
+// Makes the stream of an accepted socket; takes over fd.  It begins paused.
+// False, and fd closed, when libuv refuses it; then it can only be closed.
+bool stream_open(struct stream *stream, struct net *net, int fd, const struct stream_owner *owner,
+    void *context);
+
+// Makes a stream by connecting; tells STREAM_CONNECTED or STREAM_FAILED.
+void stream_connect(struct stream *stream, struct net *net, const struct addr *addr,
+    const struct stream_owner *owner, void *context);
+
+// Begins a TLS handshake as server, or as client towards `name`, on a stream
+// that has no TLS yet.  Tells STREAM_SECURED or STREAM_FAILED.  When bytes from
+// before TLS are still unconsumed as the handshake goes on, the stream fails:
+// nothing from before TLS may survive it.  `name` is borrowed until the
+// handshake is over.
+void stream_secure_server(struct stream *stream, const struct tls_server *server);
+void stream_secure_client(struct stream *stream, const struct tls_client *client, const char *name);
+
+// Stops and goes on with offering bytes.  Resuming offers what is kept first.
+void stream_pause(struct stream *stream);
+void stream_resume(struct stream *stream);
+
+// Whether unconsumed input waits.
+static inline bool stream_has_input(const struct stream *stream)
+{
+	return buf_len(&stream->kept) > 0;
+}
+
+void stream_write(struct stream *stream, struct str bytes);
+
+// Gathers what is written until stream_uncork, so that it leaves in as few
+// system calls and segments as possible.  Only within one callback of the
+// loop.  While a stream's own input is offered, it is corked anyway.
+void stream_cork(struct stream *stream);
+void stream_uncork(struct stream *stream);
+
+// Bytes written but not yet taken by the kernel.
+size_t stream_queued(const struct stream *stream);
+
+// Says that nothing more will be written: once the queue is empty, TLS's
+// close_notify and FIN are sent.  Reading goes on.
+void stream_finish(struct stream *stream);
+
+// Closes: gently, once the queue has gone out and close_notify with it; at
+// once, and what is queued is lost; or visibly for the peer, by a reset and
+// without close_notify.  A later and ruder call overrules a gentle one.
+void stream_close_gently(struct stream *stream);
+void stream_close(struct stream *stream);
+void stream_abort(struct stream *stream);
+
+// Why it failed, as a static string; NULL while it has not.
+static inline const char *stream_error(const struct stream *stream)
+{
+	return stream->error;
+}
+
+#endif

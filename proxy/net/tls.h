@@ -1,0 +1,95 @@
+// tls.h: the TLS record layer between a stream and BoringSSL.
+//
+// The upper part is for those who make contexts (certs/) and look at a
+// finished handshake (the session); the lower part is what stream.c calls.
+//
+// BoringSSL never touches the socket: it reads the bytes that libuv has just
+// read from where they are, and writes straight to the stream, which passes
+// them to the kernel.  A record is copied nowhere on its way out, and an idle
+// connection holds no buffer.
+//
+// TLS 1.2 with AEAD suites and TLS 1.3, X25519 and P-256, the server's order;
+// no compression, no renegotiation, no early data (a replayed login is a
+// login), ALPN "pop3" enforced when a client sends ALPN at all (RFC 7301
+// section 3.2: no_application_protocol).
+#ifndef POPGATE_PROXY_NET_TLS_H
+#define POPGATE_PROXY_NET_TLS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "proxy/base/text.h"
+
+struct crypto_buffer_st;
+struct evp_pkey_st;
+struct stream;
+struct tls;
+struct tls_server;
+struct tls_client;
+
+struct tls_server_options {
+	struct crypto_buffer_st *const *chain; // leaf first; references are taken
+	size_t num_chain;
+	struct evp_pkey_st *key; // a reference is taken
+	bool session_tickets;
+};
+
+// NULL with the reason in *why when BoringSSL refuses the pair.
+struct tls_server *tls_server_new(const struct tls_server_options *options, struct text *why);
+void tls_server_free(struct tls_server **server);
+
+// Judges a peer's certificate chain (leaf first, DER) for a name.  False with
+// the reason in *why refuses it.
+typedef bool tls_verify_fn(void *context, const struct str *chain, size_t num_chain,
+    const char *name, struct text *why);
+
+// The verifier may be NULL: then any certificate will do.
+struct tls_client *tls_client_new(tls_verify_fn *verify, void *context, struct text *why);
+void tls_client_free(struct tls_client **client);
+
+// Static strings such as "TLSv1.3" and "TLS_AES_128_GCM_SHA256", valid once
+// the handshake is over.
+const char *tls_version(const struct tls *tls);
+const char *tls_cipher(const struct tls *tls);
+bool tls_was_resumed(const struct tls *tls);
+
+// Which BoringSSL this is, for people: a static string.
+const char *tls_library(void);
+
+// ---- for stream.c -------------------------------------------------------
+
+struct tls *tls_accept(struct stream *stream, const struct tls_server *server);
+struct tls *tls_connect(struct stream *stream, const struct tls_client *client, const char *name);
+void tls_free(struct tls **tls);
+
+enum tls_result { TLS_OK, TLS_WANTS_MORE, TLS_ENDED, TLS_FAILED };
+
+// What has just been read and not yet been given to BoringSSL.
+void tls_feed(struct tls *tls, struct str raw);
+
+// The wire has ended (FIN).
+void tls_feed_end(struct tls *tls);
+
+// Goes on with the handshake: TLS_OK when it is over.
+enum tls_result tls_handshake(struct tls *tls);
+
+// Decrypts into room; TLS_WANTS_MORE with what there was in *out_len once all
+// fed bytes are used.  TLS_ENDED: the peer's close_notify, or with
+// *out_truncated its FIN without one.
+enum tls_result tls_read(
+    struct tls *tls, char *room, size_t size, size_t *out_len, bool *out_truncated);
+
+// Encrypts and passes on all of it.
+enum tls_result tls_write(struct tls *tls, struct str bytes);
+
+// Sends close_notify.
+void tls_finish(struct tls *tls);
+
+// Why it failed: a static string.
+const char *tls_error(const struct tls *tls);
+
+// Implemented by stream.c: takes ciphertext for the wire.  False when the
+// stream is broken.
+bool stream_write_raw(struct stream *stream, struct str raw);
+
+#endif
