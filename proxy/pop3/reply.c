@@ -1,0 +1,65 @@
+// reply.c: making and reading replies.  See reply.h.
+#include "proxy/pop3/reply.h"
+
+#define REPLY(token, text) [REPLY_##token] = {text "\r\n", sizeof(text "\r\n") - 1},
+static const struct str lines[REPLIES] = {
+#include "proxy/pop3/replies.def"
+};
+#undef REPLY
+
+struct str reply_line(enum reply reply)
+{
+	return lines[reply];
+}
+
+void reply_greeting(struct text *out, struct str greeting)
+{
+	text_add(out, STR("+OK "));
+	text_add(out, greeting);
+	text_add(out, STR("\r\n"));
+}
+
+void reply_refused_in_clear(struct text *out, struct str hint)
+{
+	text_add(out, STR("-ERR [AUTH] Login in clear text is refused here: "));
+	text_add(out, hint);
+	text_add(out, STR(".\r\n"));
+}
+
+void reply_continuation(struct text *out, struct str base64)
+{
+	text_add(out, STR("+ "));
+	text_add(out, base64);
+	text_add(out, STR("\r\n"));
+}
+
+enum reply_status reply_status_of(struct str line)
+{
+	static const struct {
+		struct str word;
+		enum reply_status status;
+	} words[] = {
+	    {{"+OK", 3}, REPLY_STATUS_ok},
+	    {{"-ERR", 4}, REPLY_STATUS_err},
+	    {{"+", 1}, REPLY_STATUS_continuation},
+	};
+	struct str first, rest;
+	str_cut(line, ' ', &first, &rest);
+	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
+		if (str_eq_nocase(first, words[i].word))
+			return words[i].status;
+	return REPLY_STATUS_other;
+}
+
+void reply_pass_on(struct text *out, struct str line, bool login_refused)
+{
+	struct str word, rest;
+	str_cut(line, ' ', &word, &rest);
+	text_add(out, login_refused ? STR("-ERR ") : STR("+OK "));
+	if (login_refused && (!rest.len || rest.at[0] != '['))
+		text_add(out, STR("[AUTH] "));
+	rest = str_take(rest, REPLY_MAX - 2 - out->len);
+	for (size_t i = 0; i < rest.len; i++)
+		text_add_char(out, str_has_control(str_take(str_drop(rest, i), 1)) ? '?' : rest.at[i]);
+	text_add(out, STR("\r\n"));
+}

@@ -1,0 +1,42 @@
+// reply.h: replies to clients, and what a store's reply means.
+//
+// Pure.  Lines for clients end with CR LF and are at most 512 bytes long
+// (RFC 2449 section 4).
+#ifndef POPGATE_PROXY_POP3_REPLY_H
+#define POPGATE_PROXY_POP3_REPLY_H
+
+#include "proxy/base/text.h"
+
+enum { REPLY_MAX = 512 };
+
+#define REPLY(token, text) REPLY_##token,
+enum reply {
+#include "proxy/pop3/replies.def"
+	REPLIES
+};
+#undef REPLY
+
+// The whole line, CR LF included.
+struct str reply_line(enum reply reply);
+
+// "+OK TEXT" for a greeting of the administrator's.
+void reply_greeting(struct text *out, struct str greeting);
+
+// Refuses a login that would send a password in the clear, and says what to do
+// instead.
+void reply_refused_in_clear(struct text *out, struct str hint);
+
+// A continuation (RFC 5034 section 4): "+ " and base64, which may be empty.
+void reply_continuation(struct text *out, struct str base64);
+
+enum reply_status { REPLY_STATUS_ok, REPLY_STATUS_err, REPLY_STATUS_continuation, REPLY_STATUS_other };
+
+// What a store's line says (RFC 1939 section 3; any text or none may follow).
+enum reply_status reply_status_of(struct str line);
+
+// A store's line passed on to a client: without control bytes, cut to
+// REPLY_MAX.  A refusal of the login that names no code gets [AUTH], since we
+// announce AUTH-RESP-CODE (RFC 3206) for a store that does not.
+void reply_pass_on(struct text *out, struct str line, bool login_refused);
+
+#endif

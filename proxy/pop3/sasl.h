@@ -1,0 +1,66 @@
+// sasl.h: the AUTH exchange: base64 lines in, challenges out, a claim at the
+// end.
+//
+// Pure.  The session begins an exchange with the argument of AUTH and hands
+// it each further line; what a mechanism does with the bytes stands in its
+// own file.  A mechanism is one function and one row of mechanisms.def.
+#ifndef POPGATE_PROXY_POP3_SASL_H
+#define POPGATE_PROXY_POP3_SASL_H
+
+#include "proxy/pop3/claim.h"
+#include "proxy/pop3/reply.h"
+
+// Longest line of an exchange, CR LF included (RFC 5034 section 4: larger than
+// any mechanism needs, and apart from the limit for commands).
+enum { SASL_LINE_MAX = 12 * 1024 };
+
+#define MECHANISM(name, claim, function) MECHANISM_##name,
+enum mechanism {
+#include "proxy/pop3/mechanisms.def"
+	MECHANISMS
+};
+#undef MECHANISM
+
+enum sasl_result {
+	SASL_CHALLENGE, // send *out_challenge (raw bytes, yet to be encoded)
+	SASL_CLAIM,     // *out_claim is made
+	SASL_REFUSED,   // answer with *out_reply; the exchange is over
+};
+
+// An exchange under way; the zero state is none.  Owned by the session.
+struct sasl {
+	enum mechanism mechanism;
+	unsigned step;      // responses taken
+	struct secret kept; // what a mechanism needs again, such as LOGIN's user
+};
+
+// What a step leads to.
+struct sasl_answer {
+	struct str challenge; // static
+	enum reply reply;
+	struct claim *claim; // the caller's, to be filled in
+};
+
+typedef enum sasl_result sasl_step_fn(
+    struct sasl *sasl, const struct str *response, struct sasl_answer *answer);
+
+sasl_step_fn sasl_plain;
+sasl_step_fn sasl_login;
+
+const char *mechanism_name(enum mechanism mechanism);
+enum claim_kind mechanism_claim(enum mechanism mechanism);
+
+// MECHANISMS when there is none of that name.
+enum mechanism mechanism_find(struct str name);
+
+// Begins with the initial response as it stands in the AUTH line: empty for
+// none, "=" for an empty one.
+enum sasl_result sasl_begin(struct sasl *sasl, enum mechanism mechanism, struct str initial,
+    struct sasl_answer *answer);
+
+// Goes on with a client's line; "*" cancels.
+enum sasl_result sasl_continue(struct sasl *sasl, struct str line, struct sasl_answer *answer);
+
+void sasl_done(struct sasl *sasl);
+
+#endif
