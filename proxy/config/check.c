@@ -1,0 +1,178 @@
+// check.c: rules across options, and names that refer to other sections.  See
+// check.h.
+#include "proxy/config/check.h"
+
+#include "proxy/base/addr.h"
+#include "proxy/config/options.h"
+
+// Certificates or backends, seen as a list of names.
+struct names {
+	const char *noun;
+	const char *key; // the section where they are given
+	char *const *first;
+	size_t step; // from one name to the next, in bytes
+	size_t num;
+};
+
+static struct names certificate_names(const struct config *config)
+{
+	return (struct names){"certificate", "certificates",
+	    config->num_certificates ? &config->certificates->name : NULL,
+	    sizeof(*config->certificates), config->num_certificates};
+}
+
+static struct names backend_names(const struct config *config)
+{
+	return (struct names){"backend", "backends",
+	    config->num_backends ? &config->backends->name : NULL, sizeof(*config->backends),
+	    config->num_backends};
+}
+
+static struct str name_at(const struct names *names, size_t index)
+{
+	return str_of(*(char *const *)((const char *)names->first + index * names->step));
+}
+
+// "there are "a", "b"", cut when there are many.
+static struct shown names_shown(const struct names *names)
+{
+	struct shown list;
+	struct text text = TEXT(list.at);
+	size_t len = 0;
+	if (!names->num)
+		text_addf(&text, "there are none, give one under \"%s\"", names->key);
+	for (size_t i = 0; i < names->num && !text.truncated; i++) {
+		len = text.len;
+		text_addf(&text, "%s%s", i ? ", " : "there are ", shown(name_at(names, i)).at);
+	}
+	if (text.truncated && len + sizeof(" ...") <= sizeof(list.at))
+		memcpy(list.at + len, " ...", sizeof(" ..."));
+	return list;
+}
+
+static bool find_name(const struct names *names, struct str name, size_t *out_index)
+{
+	for (*out_index = 0; *out_index < names->num; ++*out_index)
+		if (str_eq(name_at(names, *out_index), name))
+			return true;
+	return false;
+}
+
+// The problem of a name that nothing has.
+static void complain_of_name(const struct config *config, const struct names *names,
+    struct str name, struct place place, struct problems *problems)
+{
+	struct suggestion suggestion = {.wanted = name};
+	for (size_t i = 0; i < names->num; i++)
+		suggestion_offer(&suggestion, name_at(names, i));
+	problems_add(problems, config->path, place, "unknown %s %s%s%s", names->noun,
+	    shown(name).at, suggestion.nearest.at ? suggestion_shown(&suggestion).at : "; ",
+	    suggestion.nearest.at ? "" : names_shown(names).at);
+}
+
+static void resolve_backend(
+    const struct config *config, struct listener_config *listener, struct problems *problems)
+{
+	struct names names = backend_names(config);
+	struct str name = str_of(listener->options.backend);
+	if (!find_name(&names, name, &listener->backend))
+		complain_of_name(
+		    config, &names, name, listener->places[LISTENER_OPTION_backend], problems);
+}
+
+static void resolve_certificate(
+    const struct config *config, struct listener_config *listener, struct problems *problems)
+{
+	struct names names = certificate_names(config);
+	struct str name = str_of(listener->options.certificate);
+	listener->certificate = NO_CERTIFICATE;
+	if (!str_is_empty(name)) {
+		size_t index;
+		if (!find_name(&names, name, &index))
+			complain_of_name(config, &names, name,
+			    listener->places[LISTENER_OPTION_certificate], problems);
+		else if (listener->options.tls != LISTENER_TLS_none)
+			listener->certificate = index;
+		return;
+	}
+	if (listener->options.tls == LISTENER_TLS_none)
+		return;
+	if (names.num == 1)
+		listener->certificate = 0;
+	else
+		problems_add(problems, config->path, listener->place,
+		    "listener %s does TLS and must say which certificate it serves; %s",
+		    shown(str_of(listener->name)).at, names_shown(&names).at);
+}
+
+// The listener, up to and including `last`, that binds the address before the
+// bind number `before` of `last`; NULL when none does.  Port 0 is a new port
+// each time.
+static const struct listener_config *bound_before(const struct config *config,
+    const struct listener_config *last, size_t before, const struct addr *addr)
+{
+	struct addr other;
+	for (const struct listener_config *l = config->listeners; addr_port(addr) && l <= last;
+	     l++) {
+		size_t num = l == last ? before : l->options.bind.num;
+		for (size_t i = 0; i < num; i++)
+			if (addr_parse(str_of(l->options.bind.at[i]), 0, &other) &&
+			    addr_eq(&other, addr))
+				return l;
+	}
+	return NULL;
+}
+
+static void check_binds(
+    const struct config *config, const struct listener_config *listener, struct problems *problems)
+{
+	struct addr addr;
+	for (size_t i = 0; i < listener->options.bind.num; i++) {
+		struct str bind = str_of(listener->options.bind.at[i]);
+		const struct listener_config *other = NULL;
+		if (addr_parse(bind, 0, &addr))
+			other = bound_before(config, listener, i, &addr);
+		if (other)
+			problems_add(problems, config->path, listener->places[LISTENER_OPTION_bind],
+			    "bind: %s is already bound by listener %s; leave one out",
+			    shown(bind).at, shown(str_of(other->name)).at);
+	}
+}
+
+void check_backend(
+    const struct config *config, const struct backend_config *backend, struct problems *problems)
+{
+	const struct backend_options *options = &backend->options;
+	const struct place *places = backend->places;
+	if (options->tls == BACKEND_TLS_none && *options->fingerprint)
+		problems_add(problems, config->path, places[BACKEND_OPTION_fingerprint],
+		    "fingerprint: with tls: none there is no certificate to compare; "
+		    "leave it out, or set tls to stls or tls");
+	if (options->tls == BACKEND_TLS_none && *options->verify_name)
+		problems_add(problems, config->path, places[BACKEND_OPTION_verify_name],
+		    "verify_name: with tls: none there is no certificate to check; "
+		    "leave it out, or set tls to stls or tls");
+	if (!options->verify && *options->fingerprint)
+		problems_add(problems, config->path, places[BACKEND_OPTION_verify],
+		    "verify: false would accept any certificate, fingerprint only one; "
+		    "leave one of them out");
+}
+
+void check_listener(
+    const struct config *config, struct listener_config *listener, struct problems *problems)
+{
+	const struct listener_options *options = &listener->options;
+	const struct place *places = listener->places;
+	struct place login = places[LISTENER_OPTION_login];
+	resolve_backend(config, listener, problems);
+	resolve_certificate(config, listener, problems);
+	check_binds(config, listener, problems);
+	if (!options->login)
+		problems_add(problems, config->path, login,
+		    "login: without a method nobody could log in; the usual one is [basic-tls]");
+	if (options->tls == LISTENER_TLS_none && options->login == LOGIN_METHOD_basic_tls)
+		problems_add(problems, config->path, login.line ? login : listener->place,
+		    "listener %s can never have a login: basic-tls needs TLS, and tls is none; "
+		    "set tls to stls, or login to [basic]",
+		    shown(str_of(listener->name)).at);
+}

@@ -1,0 +1,95 @@
+// config.h: the configuration file, read and checked.
+//
+// Called by the server (supervisor, `popgate check`, `popgate config`); the
+// resulting struct is handed down to everybody and never changes.  A worker
+// keeps the one it was started with; a reload makes a new one.
+//
+// Reading follows the option's type: a value is never guessed from how it
+// looks.  Every problem names file, line and column, and all values are judged
+// in one run; what must hold across options is judged where they are sound.
+//
+// Durations are in milliseconds, sizes in bytes.  Texts are never NULL, one
+// that is not given is empty.  File names are absolute (but for the log's
+// "stderr" and "syslog"), fingerprints 64 small hexadecimal digits without
+// colons.  Zero workers stand for auto.
+#ifndef POPGATE_PROXY_CONFIG_CONFIG_H
+#define POPGATE_PROXY_CONFIG_CONFIG_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "proxy/base/log.h"
+#include "proxy/config/problems.h"
+
+enum listener_tls { LISTENER_TLS_implicit, LISTENER_TLS_stls, LISTENER_TLS_none };
+enum backend_tls { BACKEND_TLS_none, BACKEND_TLS_stls, BACKEND_TLS_tls };
+
+// Bits of the `login` option.
+enum login_method { LOGIN_METHOD_basic = 1, LOGIN_METHOD_basic_tls = 2 };
+
+// Bits of the `capabilities` option.
+enum capability { CAPABILITY_top = 1, CAPABILITY_uidl = 2, CAPABILITY_pipelining = 4 };
+
+struct text_list {
+	char **at;
+	size_t num;
+};
+
+// Where an option's value comes from.
+enum origin { ORIGIN_default, ORIGIN_defaults, ORIGIN_own };
+
+// struct site_options { uint64_t workers; ... } and enum site_option
+// { SITE_OPTION_workers, ..., SITE_OPTIONS }, and so for each section.
+#include "proxy/config/sections.h"
+
+struct certificate_config {
+	char *name;
+	struct place place;
+	struct certificate_options options;
+	struct place places[CERTIFICATE_OPTIONS];
+};
+
+struct backend_config {
+	char *name;
+	struct place place;
+	struct backend_options options;
+	struct place places[BACKEND_OPTIONS];
+};
+
+struct listener_config {
+	char *name;
+	struct place place;
+	struct listener_options options;
+	struct place places[LISTENER_OPTIONS]; // in the listener or in `defaults`
+	enum origin origins[LISTENER_OPTIONS];
+	size_t backend;     // index into config.backends
+	size_t certificate; // index into config.certificates, or NO_CERTIFICATE
+};
+
+#define NO_CERTIFICATE SIZE_MAX
+
+struct config {
+	char *path;
+	struct site_options site;
+	struct place site_places[SITE_OPTIONS];
+	struct log_options log;
+	struct place log_places[LOG_OPTIONS];
+	struct certificate_config *certificates;
+	size_t num_certificates;
+	struct backend_config *backends;
+	size_t num_backends;
+	struct listener_config *listeners;
+	size_t num_listeners;
+};
+
+// Reads the file.  NULL when there is any problem; the caller owns the result.
+struct config *config_load(const char *path, struct problems *problems);
+
+// The same of a text that is already here, as if it stood in the file `path`.
+struct config *config_load_text(const char *path, struct str yaml, struct problems *problems);
+
+// Frees it and sets the pointer to NULL; NULL is allowed.
+void config_free(struct config **config);
+
+#endif

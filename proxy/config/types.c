@@ -1,0 +1,173 @@
+// types.c: the tables behind types.def: words, checks, rows.  See types.h.
+#include "proxy/config/types.h"
+
+#include "proxy/base/addr.h"
+
+#define WORD(name, value)                                                                          \
+	{                                                                                          \
+		name, value, NULL                                                                  \
+	}
+#define LAST                                                                                       \
+	{                                                                                          \
+		NULL, 0, NULL                                                                      \
+	}
+
+static const struct option_word log_target_words[] = {WORD("stderr", 0), WORD("syslog", 0), LAST};
+
+static const struct option_word workers_words[] = {WORD("auto", 0), LAST};
+
+// Units stand in growing order.  One without a name: a bare number will do.
+static const struct option_word count_units[] = {WORD("", 1), LAST};
+
+static const struct option_word size_units[] = {
+    WORD("", 1),
+    WORD("K", 1 << 10),
+    WORD("M", 1 << 20),
+    WORD("G", 1 << 30),
+    LAST,
+};
+
+static const struct option_word duration_units[] = {
+    WORD("ms", 1),
+    WORD("s", 1000),
+    WORD("m", 60 * 1000),
+    WORD("h", 60 * 60 * 1000),
+    WORD("d", 24 * 60 * 60 * 1000),
+    LAST,
+};
+
+static const struct option_word method_words[] = {
+    WORD("basic", LOGIN_METHOD_basic),
+    WORD("basic-tls", LOGIN_METHOD_basic_tls),
+    {"ntlm", 0, "this version of popgate cannot do NTLM yet; leave it out"},
+    {"ntlm-tls", 0, "this version of popgate cannot do NTLM yet; leave it out"},
+    {"membership", 0, "this version of popgate cannot ask an outside directory yet; leave it out"},
+    LAST,
+};
+
+static const struct option_word capability_words[] = {
+    WORD("top", CAPABILITY_top),
+    WORD("uidl", CAPABILITY_uidl),
+    WORD("pipelining", CAPABILITY_pipelining),
+    LAST,
+};
+
+static const struct option_word log_format_words[] = {
+    WORD("text", LOG_FORMAT_text),
+    WORD("json", LOG_FORMAT_json),
+    LAST,
+};
+
+static const struct option_word log_level_words[] = {
+    WORD("error", LOG_LEVEL_error),
+    WORD("warn", LOG_LEVEL_warn),
+    WORD("info", LOG_LEVEL_info),
+    WORD("debug", LOG_LEVEL_debug),
+    LAST,
+};
+
+static const struct option_word listener_tls_words[] = {
+    WORD("implicit", LISTENER_TLS_implicit),
+    WORD("stls", LISTENER_TLS_stls),
+    WORD("none", LISTENER_TLS_none),
+    LAST,
+};
+
+static const struct option_word backend_tls_words[] = {
+    WORD("none", BACKEND_TLS_none),
+    WORD("stls", BACKEND_TLS_stls),
+    WORD("tls", BACKEND_TLS_tls),
+    LAST,
+};
+
+// A "<" in the greeting would begin an APOP timestamp (RFC 1939 section 7);
+// replies are ASCII until the client has asked for more (RFC 6856 section 2).
+static bool check_reply(struct str item, struct text *why)
+{
+	for (size_t i = 0; i < item.len; i++)
+		if ((unsigned char)item.at[i] >= 0x7f) {
+			text_addf(why, "POP3 replies are plain ASCII");
+			return false;
+		}
+	if (str_find(item, '<') < item.len) {
+		text_addf(
+		    why, "leave out \"<\", which clients take for the start of an APOP timestamp");
+		return false;
+	}
+	return true;
+}
+
+static bool check_bind(struct str item, struct text *why)
+{
+	struct addr addr;
+	bool sound = addr_parse(item, 0, &addr);
+	if (!sound)
+		text_addf(why,
+		    "%s is not an address with a port, such as 192.0.2.1:995 or \"[::]:995\"",
+		    shown(item).at);
+	return sound;
+}
+
+static bool is_host_char(char c)
+{
+	return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') ||
+	       c == '-' || c == '_' || c == '.';
+}
+
+// A name that a resolver can be asked for; that it is one, only DNS knows.
+static bool is_host(struct str s)
+{
+	for (size_t i = 0; i < s.len; i++)
+		if (!is_host_char(s.at[i]))
+			return false;
+	return s.len >= 1 && s.len <= 253 && s.at[0] != '-' && s.at[0] != '.';
+}
+
+static bool is_port(struct str s)
+{
+	uint64_t port;
+	return str_to_u64(s, &port) && port >= 1 && port <= UINT16_MAX;
+}
+
+static bool check_server(struct str item, struct text *why)
+{
+	struct addr addr;
+	struct str host, port;
+	bool has_port = str_cut(item, ':', &host, &port);
+	if (addr_parse(item, 0, &addr) ? addr_port(&addr) : is_host(host) && is_port(port))
+		return true;
+	if (!has_port && is_host(item))
+		text_addf(why, "%s lacks a port; write %.*s:110, or :995 with tls: tls",
+		    shown(item).at, STR_ARG(item));
+	else
+		text_addf(why,
+		    "%s is not host:port, such as mail.example.org:995 or \"[2001:db8::1]:995\"",
+		    shown(item).at);
+	return false;
+}
+
+#define TYPE(name, c_type, form, words, check, pattern, how)                                       \
+	[TYPE_##name] = {#name, FORM_##form, sizeof(c_type), words, check, pattern, how},
+const struct type_row option_types[OPTION_TYPES] = {
+#include "proxy/config/types.def"
+};
+#undef TYPE
+
+// A C type must be what its form keeps.
+#define TYPE(name, c_type, form, ...)                                                              \
+	_Static_assert(sizeof(c_type) == sizeof(((union option_value *)0)->form), #name);
+#include "proxy/config/types.def"
+#undef TYPE
+
+struct shown type_how(const struct type_row *type)
+{
+	struct shown how;
+	struct text text = TEXT(how.at);
+	const struct option_word *word = type->words;
+	text_add(&text, str_of(type->how));
+	if (type->form != FORM_choice)
+		return how;
+	for (size_t i = 0; word[i].name; i++)
+		text_addf(&text, "%s%s", !i ? "" : word[i + 1].name ? ", " : " or ", word[i].name);
+	return how;
+}
