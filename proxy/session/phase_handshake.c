@@ -1,0 +1,35 @@
+// phase_handshake.c: the client's TLS handshake, at once or after STLS.
+//
+// After STLS there is no second greeting (RFC 2595 section 4).
+#include "proxy/session/session_priv.h"
+
+static bool is_after_stls(const struct session *session)
+{
+	return session->listener->options.tls == LISTENER_TLS_stls;
+}
+
+static void enter(struct session *session)
+{
+	const struct snapshot *snapshot = session->house->snapshot;
+	stream_secure_server(&session->client, snapshot->certificates[session->listener_index]);
+}
+
+static void on_secured(struct session *session)
+{
+	const struct tls *tls = session->client.tls;
+	session->tls_version = tls_version(tls);
+	session->tls_cipher = tls_cipher(tls);
+	session->tls_resumed = tls_was_resumed(tls);
+	session_enter(session, is_after_stls(session) ? PHASE_command : PHASE_greeting);
+}
+
+static void on_due(struct session *session)
+{
+	session_close(session, REASON_handshake_timeout, NULL);
+}
+
+const struct phase_ops phase_handshake = {
+    .enter = enter,
+    .on_secured = on_secured,
+    .on_due = on_due,
+};

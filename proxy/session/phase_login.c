@@ -1,0 +1,83 @@
+// phase_login.c: a claim was made: ask the store, and act on its answer.
+//
+// The store is the judge: it alone knows the mailbox and its password.  Its
+// refusal is passed on with its text and costs the client one of its
+// attempts; its absence is [SYS/TEMP], and never looks like a wrong password.
+// A user's places are taken after the store's yes, so that failing logins of
+// strangers cannot use them up.
+#include "proxy/session/session_priv.h"
+
+static void pass_on(struct session *session, bool refused)
+{
+	char room[REPLY_MAX];
+	struct text text = TEXT(room);
+	reply_pass_on(&text, upstream_answer(&session->upstream), refused);
+	stream_write(&session->client, text_str(&text));
+}
+
+void session_login_failed(struct session *session)
+{
+	claim_forget_password(&session->claim);
+	if (++session->failed_logins >= session->listener->options.max_login_attempts)
+		session_close(session, REASON_login_attempts, NULL);
+	else
+		session_enter(session, PHASE_command);
+}
+
+static void on_logged_in(struct session *session)
+{
+	uint64_t key = limits_key_user(str_of(session->backend->name), session->claim.user);
+	session->server = session->upstream.server;
+	session_adopt_store(session);
+	if (limits_take(session->house->limits, key,
+		session->listener->options.max_connections_per_user, &session->places[PLACE_user])) {
+		pass_on(session, false);
+		claim_forget_password(&session->claim);
+		session_enter(session, PHASE_relay);
+		return;
+	}
+	session_close(session, REASON_max_connections_per_user, NULL);
+}
+
+static void on_answer(struct upstream *upstream, enum upstream_result result)
+{
+	struct session *session = upstream->context;
+	switch (result) {
+	case UPSTREAM_LOGGED_IN: on_logged_in(session); return;
+	case UPSTREAM_REFUSED:
+		pass_on(session, true);
+		session_login_failed(session);
+		return;
+	case UPSTREAM_UNAVAILABLE:
+		claim_forget_password(&session->claim);
+		session_reply(session, REPLY_unavailable);
+		session_enter(session, PHASE_command);
+		return;
+	}
+}
+
+static void enter(struct session *session)
+{
+	struct upstream *upstream = &session->upstream;
+	upstream->net = session->house->net;
+	upstream->stream = &session->store;
+	upstream->timer = &session->timer;
+	upstream->backend = session->backend;
+	upstream->claim = &session->claim;
+	upstream->on_done = on_answer;
+	upstream->context = session;
+	timer_clear(&session->timer);
+	upstream_start(upstream);
+}
+
+void session_login(struct session *session)
+{
+	session_enter(session, PHASE_login);
+}
+
+static void on_due(struct session *session)
+{
+	upstream_on_due(&session->upstream);
+}
+
+const struct phase_ops phase_login = {.enter = enter, .on_due = on_due};

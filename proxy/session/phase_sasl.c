@@ -1,0 +1,79 @@
+// phase_sasl.c: an AUTH exchange (RFC 5034), from the mechanism's first
+// challenge to its claim.
+//
+// Whatever ends it without a claim, the session is as it was before AUTH, and
+// the client may try again or something else.
+#include "proxy/session/session_priv.h"
+
+#include <openssl/base64.h>
+
+// Room for our longest challenge in base64.
+enum { CHALLENGE_MAX = 1024 };
+
+static void enter(struct session *session)
+{
+	(void)session;
+}
+
+static void send_challenge(struct session *session, struct str challenge)
+{
+	uint8_t base64[CHALLENGE_MAX];
+	char room[CHALLENGE_MAX + 8];
+	struct text line = TEXT(room);
+	size_t len = EVP_EncodeBlock(base64, (const uint8_t *)challenge.at, challenge.len);
+	reply_continuation(&line, (struct str){(const char *)base64, len});
+	stream_write(&session->client, text_str(&line));
+}
+
+static void go_on(struct session *session, enum sasl_result result, const struct sasl_answer *answer)
+{
+	switch (result) {
+	case SASL_CHALLENGE: send_challenge(session, answer->challenge); return;
+	case SASL_CLAIM:
+		sasl_done(&session->sasl);
+		session_login(session);
+		return;
+	case SASL_REFUSED:
+		sasl_done(&session->sasl);
+		session_reply(session, answer->reply);
+		session_login_failed(session);
+		return;
+	}
+}
+
+void session_begin_sasl(struct session *session, enum mechanism mechanism, struct str initial)
+{
+	struct sasl_answer answer = {.claim = &session->claim};
+	session_forget_login(session);
+	session_enter(session, PHASE_sasl);
+	go_on(session, sasl_begin(&session->sasl, mechanism, initial, &answer), &answer);
+}
+
+static void take_response(struct session *session, struct str line, struct str rest)
+{
+	struct sasl_answer answer = {.claim = &session->claim};
+	(void)rest;
+	go_on(session, sasl_continue(&session->sasl, line, &answer), &answer);
+}
+
+static size_t on_bytes(struct session *session, struct str bytes)
+{
+	return session_take_line(session, bytes, SASL_LINE_MAX, take_response);
+}
+
+static void on_ended(struct session *session)
+{
+	session_close(session, REASON_client_left, NULL);
+}
+
+static void on_due(struct session *session)
+{
+	session_close(session, REASON_preauth_timeout, NULL);
+}
+
+const struct phase_ops phase_sasl = {
+    .enter = enter,
+    .on_bytes = on_bytes,
+    .on_ended = on_ended,
+    .on_due = on_due,
+};

@@ -1,0 +1,267 @@
+// session.c: a session's birth, its phases and its end.  See session_priv.h.
+//
+// What happens on the client's stream and the timer is handed to the phase
+// the session is in; what each phase does stands in phase_NAME.c.
+#include "proxy/session/session_priv.h"
+
+#include <stdlib.h>
+
+#include "backends/backend.h"
+#include "proxy/base/die.h"
+
+enum input { NOTHING, LINES, BYTES };
+enum deadline { HANDSHAKE, PREAUTH, SESSION, STORE, FLUSH };
+
+enum { FLUSH_MS = 5000 };
+
+#define TO(name) (1u << PHASE_##name)
+#define PHASE(name, input, deadline, successors)                                                   \
+	[PHASE_##name] = {#name, input, deadline, successors, &phase_##name},
+static const struct {
+	const char *name;
+	enum input input;
+	enum deadline deadline;
+	unsigned successors;
+	const struct phase_ops *ops;
+} phases[PHASES] = {
+#include "proxy/session/phases.def"
+};
+#undef PHASE
+#undef TO
+
+const char *phase_name(enum phase phase)
+{
+	return phases[phase].name;
+}
+
+static const struct phase_ops *ops_of(const struct session *session)
+{
+	return phases[session->phase].ops;
+}
+
+static void set_deadline(struct session *session, enum deadline deadline)
+{
+	const struct listener_options *options = &session->listener->options;
+	uint64_t now = net_now(session->house->net);
+	switch (deadline) {
+	case HANDSHAKE: timer_set(&session->timer, options->handshake_timeout); return;
+	case PREAUTH:
+		timer_set(&session->timer, session->preauth_end > now ? session->preauth_end - now : 0);
+		return;
+	case SESSION: timer_set(&session->timer, options->session_timeout); return;
+	case FLUSH: timer_set(&session->timer, FLUSH_MS); return;
+	case STORE: return;
+	}
+}
+
+// Adds the time in the phase that ends; the store's time is not the client's.
+static void account_time(struct session *session)
+{
+	uint64_t now = net_now(session->house->net);
+	uint64_t spent = now - session->entered;
+	session->phase_ms[session->phase] += (uint32_t)spent;
+	if (session->phase == PHASE_login)
+		session->preauth_end += spent;
+	session->entered = now;
+}
+
+static void be_in(struct session *session, enum phase phase)
+{
+	session->phase = phase;
+	session_log_phase(session);
+	set_deadline(session, phases[phase].deadline);
+	if (phases[phase].input == NOTHING)
+		stream_pause(&session->client);
+	ops_of(session)->enter(session);
+	if (session->phase == phase && phases[phase].input != NOTHING)
+		stream_resume(&session->client);
+}
+
+void session_enter(struct session *session, enum phase phase)
+{
+	BUG_ON(!(phases[session->phase].successors & 1u << phase));
+	account_time(session);
+	be_in(session, phase);
+}
+
+void session_close(struct session *session, enum reason reason, const char *why)
+{
+	if (session_is_closing(session))
+		return;
+	session->last_phase = session->phase;
+	session->reason = reason;
+	session->why = why;
+	session_enter(session, PHASE_closing);
+}
+
+void session_reply(struct session *session, enum reply reply)
+{
+	stream_write(&session->client, reply_line(reply));
+}
+
+unsigned session_claims(const struct session *session)
+{
+	unsigned methods = session->listener->options.login;
+	bool plain = methods & LOGIN_METHOD_basic ||
+	    (methods & LOGIN_METHOD_basic_tls && session->tls_version);
+	return plain ? CLAIM_plain : 0;
+}
+
+void session_forget_login(struct session *session)
+{
+	free((char *)session->user.at);
+	session->user = (struct str){0};
+	sasl_done(&session->sasl);
+	claim_done(&session->claim);
+}
+
+// ---- the end ------------------------------------------------------------
+
+static void leave_house(struct session *session)
+{
+	struct sessions *house = session->house;
+	if (session->previous)
+		session->previous->next = session->next;
+	else
+		house->first = session->next;
+	if (session->next)
+		session->next->previous = session->previous;
+	house->num--;
+}
+
+void session_handle_closed(struct session *session)
+{
+	if (--session->handles)
+		return;
+	for (size_t i = 0; i < PLACES; i++)
+		limits_give_back(session->house->limits, &session->places[i]);
+	session_forget_login(session);
+	upstream_done(&session->upstream);
+	leave_house(session);
+	free(session);
+}
+
+void sessions_end(struct sessions *sessions)
+{
+	for (struct session *each = sessions->first; each; each = each->next)
+		session_close(each, REASON_shutdown, NULL);
+}
+
+// ---- what happens -------------------------------------------------------
+
+static size_t on_bytes(struct stream *stream, struct str bytes)
+{
+	struct session *session = stream->context;
+	return ops_of(session)->on_bytes(session, bytes);
+}
+
+// A handshake that breaks is told apart from a connection that breaks.
+static void on_failed(struct session *session)
+{
+	enum reason reason =
+	    session->phase == PHASE_handshake ? REASON_tls_failed : REASON_client_failed;
+	if (session_is_closing(session))
+		stream_close(&session->client);
+	else
+		session_close(session, reason, stream_error(&session->client));
+}
+
+static void call(void (*what)(struct session *session), struct session *session)
+{
+	if (what)
+		what(session);
+}
+
+static void on_timer_closed(struct timer *timer)
+{
+	session_handle_closed((void *)((char *)timer - offsetof(struct session, timer)));
+}
+
+static void on_closed(struct session *session)
+{
+	timer_close(&session->timer, on_timer_closed);
+	session_handle_closed(session);
+}
+
+static void on_event(struct stream *stream, enum stream_event event)
+{
+	struct session *session = stream->context;
+	switch (event) {
+	case STREAM_SECURED: call(ops_of(session)->on_secured, session); return;
+	case STREAM_ENDED: call(ops_of(session)->on_ended, session); return;
+	case STREAM_DRAINED: call(ops_of(session)->on_drained, session); return;
+	case STREAM_FAILED: on_failed(session); return;
+	case STREAM_CLOSED: on_closed(session); return;
+	case STREAM_CONNECTED: return;
+	}
+}
+
+static const struct stream_owner client_owner = {on_bytes, on_event};
+
+static void on_due(struct timer *timer)
+{
+	struct session *session = (void *)((char *)timer - offsetof(struct session, timer));
+	ops_of(session)->on_due(session);
+}
+
+// ---- birth --------------------------------------------------------------
+
+static void join_house(struct session *session, struct sessions *house)
+{
+	session->house = house;
+	session->id = house->next_id++;
+	session->next = house->first;
+	if (house->first)
+		house->first->previous = session;
+	house->first = session;
+	house->num++;
+}
+
+// The reason to refuse the session at once, or REASONS.
+static enum reason take_places(struct session *session)
+{
+	struct limits *limits = session->house->limits;
+	const struct listener_options *options = &session->listener->options;
+	struct str listener = str_of(session->listener->name);
+	if (!limits_take(limits, limits_key_listener(listener), options->max_connections,
+		&session->places[PLACE_listener]))
+		return REASON_max_connections;
+	if (!limits_take(limits, limits_key_ip(listener, &session->peer),
+		options->max_connections_per_ip, &session->places[PLACE_ip]))
+		return REASON_max_connections_per_ip;
+	return REASONS;
+}
+
+static void begin(struct session *session)
+{
+	enum reason refusal = take_places(session);
+	bool implicit = session->listener->options.tls == LISTENER_TLS_implicit;
+	session->phase = implicit ? PHASE_handshake : PHASE_greeting;
+	if (refusal != REASONS)
+		session_close(session, refusal, NULL);
+	else
+		be_in(session, session->phase);
+}
+
+void session_start(struct sessions *sessions, int fd, const struct addr *peer, size_t listener)
+{
+	const struct config *config = sessions->snapshot->config;
+	struct session *session = xcalloc(1, sizeof(*session));
+	uint64_t now = net_now(sessions->net);
+	join_house(session, sessions);
+	session->listener = &config->listeners[listener];
+	session->listener_index = listener;
+	session->backend = sessions->snapshot->backends[session->listener->backend];
+	session->peer = *peer;
+	session->began = session->entered = now;
+	session->preauth_end = now + session->listener->options.preauth_timeout;
+	session->handles = 2;
+	timer_init(&session->timer, sessions->net, on_due);
+	bool opened = stream_open(&session->client, sessions->net, fd, &client_owner, session);
+	session->client.secret = true;
+	session->phase = PHASE_greeting;
+	if (opened)
+		begin(session);
+	else
+		session_close(session, REASON_client_failed, stream_error(&session->client));
+}

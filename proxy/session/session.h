@@ -1,0 +1,29 @@
+// session.h: sessions, as a worker sees them: it lets one begin for each
+// accepted connection, and can end them all.
+#ifndef POPGATE_PROXY_SESSION_SESSION_H
+#define POPGATE_PROXY_SESSION_SESSION_H
+
+#include "policy/limits.h"
+#include "proxy/net/net.h"
+#include "proxy/session/snapshot.h"
+
+struct session;
+
+// A worker's sessions, and what they all need.
+struct sessions {
+	struct net *net;
+	const struct snapshot *snapshot;
+	struct limits *limits;
+	struct session *first;
+	size_t num;
+	uint64_t next_id; // random to begin with, so that ids of workers differ
+};
+
+// Begins a session; takes over fd.  `listener` is an index into
+// config->listeners.
+void session_start(struct sessions *sessions, int fd, const struct addr *peer, size_t listener);
+
+// Ends all of them with the reason `shutdown`.
+void sessions_end(struct sessions *sessions);
+
+#endif

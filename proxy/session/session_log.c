@@ -1,0 +1,92 @@
+// session_log.c: what a session leaves in the log: one line when it ends, and
+// at level debug a line for each phase.
+//
+// Only what is known is in the line: a session that ended before its login has
+// no user.  The user's name is a claim until the store has accepted it, which
+// the field `server` shows.
+#include "proxy/session/session_priv.h"
+
+static void add_id(struct log_line *line, const struct session *session)
+{
+	static const char digits[] = "0123456789abcdef";
+	char id[16];
+	for (size_t i = 0; i < sizeof(id); i++)
+		id[i] = digits[session->id >> (60 - 4 * i) & 15];
+	log_str(line, "session", (struct str){id, sizeof(id)});
+}
+
+static void add_known(struct log_line *line, const char *field, const char *value)
+{
+	if (value)
+		log_str(line, field, str_of(value));
+}
+
+static void add_tls(struct log_line *line, const struct session *session)
+{
+	if (!session->tls_version)
+		return;
+	log_str(line, "tls", str_of(session->tls_version));
+	log_str(line, "cipher", str_of(session->tls_cipher));
+	if (session->tls_resumed)
+		log_str(line, "resumed", STR("true"));
+}
+
+static void add_login(struct log_line *line, const struct session *session)
+{
+	add_known(line, "mechanism", session->claim.mechanism);
+	if (session->claim.user.len)
+		log_str(line, "user", session->claim.user);
+	if (session->failed_logins)
+		log_u64(line, "failed_logins", session->failed_logins);
+	if (!session->server)
+		return;
+	log_str(line, "backend", str_of(session->backend->name));
+	log_str(line, "server", str_of(session->server->name));
+	log_u64(line, "bytes_from_store", session->down.bytes);
+	log_u64(line, "bytes_to_store", session->up.bytes);
+}
+
+static void add_times(struct log_line *line, const struct session *session)
+{
+	char room[64];
+	log_u64(line, "ms", session->entered - session->began);
+	for (enum phase phase = 0; phase < PHASE_closing; phase++) {
+		struct text field = TEXT(room);
+		if (!session->phase_ms[phase])
+			continue;
+		text_add(&field, STR("ms_"));
+		text_add(&field, str_of(phase_name(phase)));
+		log_u64(line, room, session->phase_ms[phase]);
+	}
+}
+
+void session_log_closed(const struct session *session)
+{
+	struct log_line line;
+	log_begin(&line, LOG_session_closed);
+	if (line.skipped)
+		return;
+	add_id(&line, session);
+	log_addr(&line, "client", &session->peer);
+	log_str(&line, "listener", str_of(session->listener->name));
+	add_tls(&line, session);
+	add_login(&line, session);
+	log_u64(&line, "bytes_in", session->client.bytes_in);
+	log_u64(&line, "bytes_out", session->client.bytes_out);
+	log_str(&line, "phase", str_of(phase_name(session->last_phase)));
+	log_str(&line, "reason", str_of(reason_rows[session->reason].token));
+	add_known(&line, "why", session->why);
+	add_times(&line, session);
+	log_end(&line);
+}
+
+void session_log_phase(const struct session *session)
+{
+	struct log_line line;
+	log_begin(&line, LOG_session_phase);
+	if (line.skipped)
+		return;
+	add_id(&line, session);
+	log_str(&line, "phase", str_of(phase_name(session->phase)));
+	log_end(&line);
+}

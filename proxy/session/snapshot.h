@@ -1,0 +1,34 @@
+// snapshot.h: everything that one configuration means: the options, and what
+// was loaded and compiled because of them (certificates, backends).
+//
+// Made by the supervisor, complete or not at all, before it forks the workers
+// of a generation; never changed afterwards.  `popgate check` makes one and
+// throws it away.
+#ifndef POPGATE_PROXY_SESSION_SNAPSHOT_H
+#define POPGATE_PROXY_SESSION_SNAPSHOT_H
+
+#include "proxy/config/config.h"
+
+struct backend;
+struct tls_client;
+struct tls_server;
+struct trust;
+
+struct snapshot {
+	struct config *config;
+	// One for each of config->backends.
+	struct backend **backends;
+	struct tls_client **clients; // NULL: no TLS there
+	struct trust **trusts;       // NULL: any certificate will do
+	// One for each of config->listeners; NULL: no TLS there.
+	struct tls_server **certificates;
+};
+
+// Reads the file and everything it names.  NULL when there is any problem,
+// and every problem found stands in *problems.
+struct snapshot *snapshot_load(const char *path, struct problems *problems);
+
+// Frees it and sets the pointer to NULL; NULL is allowed.
+void snapshot_free(struct snapshot **snapshot);
+
+#endif
