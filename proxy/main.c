@@ -1,0 +1,157 @@
+// main.c: the program `popgate`: from the command line to what was asked for.
+//
+// Exit status: 0 all went well, 1 it did not, 2 the command line was wrong.
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "backends/store/store.h"
+#include "proxy/config/render.h"
+#include "proxy/net/tls.h"
+#include "proxy/server/supervisor.h"
+#include "proxy/session/snapshot.h"
+
+enum { EXIT_USAGE = 2 };
+
+#define DEFAULT_CONFIG "/etc/popgate/popgate.conf"
+
+typedef int command_fn(int argc, char **argv);
+
+#define COMMAND(name, arguments, sentence, function) static command_fn function;
+#include "proxy/commands.def"
+#undef COMMAND
+
+#define COMMAND(name, arguments, sentence, function) {#name, arguments, sentence, function},
+static const struct command {
+	const char *name;
+	const char *arguments;
+	const char *sentence;
+	command_fn *run;
+} commands[] = {
+#include "proxy/commands.def"
+};
+#undef COMMAND
+
+enum { NUM_COMMANDS = sizeof(commands) / sizeof(commands[0]) };
+
+static int complain(const char *what, const char *about)
+{
+	fprintf(stderr, "popgate: %s%s%s; see `popgate --help`\n", what, about[0] ? " " : "", about);
+	return EXIT_USAGE;
+}
+
+// The file after -c, or the usual one; NULL when the arguments are wrong.
+static const char *config_path(int argc, char **argv)
+{
+	static const struct option options[] = {{"config", required_argument, NULL, 'c'}, {0}};
+	const char *path = DEFAULT_CONFIG;
+	int option;
+	opterr = 0;
+	while ((option = getopt_long(argc, argv, ":c:", options, NULL)) != -1) {
+		if (option != 'c') {
+			complain(option == ':' ? "an argument is missing after" : "unknown option",
+			    argv[optind - 1]);
+			return NULL;
+		}
+		path = optarg;
+	}
+	if (optind == argc)
+		return path;
+	complain("needless argument", argv[optind]);
+	return NULL;
+}
+
+static struct snapshot *load(const char *path)
+{
+	struct problems problems;
+	problems_init(&problems);
+	struct snapshot *snapshot = snapshot_load(path, &problems);
+	if (!snapshot)
+		fputs(problems.room, stderr);
+	return snapshot;
+}
+
+static int do_serve(int argc, char **argv)
+{
+	const char *path = config_path(argc, argv);
+	return path ? supervisor_run(path, argv - 1) : EXIT_USAGE;
+}
+
+static int do_check(int argc, char **argv)
+{
+	const char *path = config_path(argc, argv);
+	if (!path)
+		return EXIT_USAGE;
+	struct snapshot *snapshot = load(path);
+	if (!snapshot)
+		return EXIT_FAILURE;
+	printf("%s: no problems\n", path);
+	snapshot_free(&snapshot);
+	return EXIT_SUCCESS;
+}
+
+static int do_config(int argc, char **argv)
+{
+	const char *path = config_path(argc, argv);
+	struct problems problems;
+	if (!path)
+		return EXIT_USAGE;
+	problems_init(&problems);
+	struct config *config = config_load(path, &problems);
+	if (!config) {
+		fputs(problems.room, stderr);
+		return EXIT_FAILURE;
+	}
+	bool printed = config_render_effective(config, stdout);
+	config_free(&config);
+	return printed ? EXIT_SUCCESS : EXIT_FAILURE;
+}
+
+static int do_store(int argc, char **argv)
+{
+	return store_run(argc, argv);
+}
+
+static int do_help(int argc, char **argv)
+{
+	(void)argc;
+	(void)argv;
+	puts("popgate: a front door for POP3: TLS, a login policy and limits before a mail store\n\nusage:");
+	for (size_t i = 0; i < NUM_COMMANDS; i++)
+		printf("  popgate %s%s%s\n      %s\n", commands[i].name,
+		    commands[i].arguments[0] ? " " : "", commands[i].arguments, commands[i].sentence);
+	printf("\n-c FILE, --config FILE: the configuration (" DEFAULT_CONFIG "), see popgate.conf(5)\n"
+	       "signals to `popgate serve`: HUP reload, USR2 upgrade the binary in place,\n"
+	       "TERM drain and stop, TERM again stop at once\n");
+	return ferror(stdout) ? EXIT_FAILURE : EXIT_SUCCESS;
+}
+
+static int do_version(int argc, char **argv)
+{
+	(void)argc;
+	(void)argv;
+	printf("popgate " POPGATE_VERSION " (%s)\n", tls_library());
+	return EXIT_SUCCESS;
+}
+
+static const struct command *find_command(const char *name)
+{
+	static const struct {
+		const char *option, *command;
+	} synonyms[] = {{"--help", "help"}, {"-h", "help"}, {"--version", "version"}};
+	for (size_t i = 0; i < sizeof(synonyms) / sizeof(synonyms[0]); i++)
+		if (!strcmp(name, synonyms[i].option))
+			name = synonyms[i].command;
+	for (size_t i = 0; i < NUM_COMMANDS; i++)
+		if (!strcmp(name, commands[i].name))
+			return &commands[i];
+	return NULL;
+}
+
+int main(int argc, char **argv)
+{
+	if (argc < 2)
+		return complain("what to do?", "");
+	const struct command *command = find_command(argv[1]);
+	return command ? command->run(argc - 1, argv + 1) : complain("unknown command", argv[1]);
+}

@@ -1,0 +1,127 @@
+// manual.c: prints what is made from the program's own tables: `manual
+// manual` the page popgate(8) in mdoc, `manual phases` the diagram of a
+// session's phases for the README, `manual reasons` the table of reasons.
+//
+// Run by the build; not part of what is installed.
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct row {
+	const char *name;
+	const char *detail;
+	const char *sentence;
+};
+
+#define COMMAND(name, arguments, sentence, function) {#name, arguments, sentence},
+static const struct row commands[] = {
+#include "proxy/commands.def"
+    {0}};
+#undef COMMAND
+
+#define EVENT(token, level, sentence) {#token, #level, sentence},
+static const struct row events[] = {
+#include "proxy/base/events.def"
+    {0}};
+#undef EVENT
+
+#define REASON(token, reply, end, sentence) {#token, #end, sentence},
+static const struct row reasons[] = {
+#include "proxy/session/reasons.def"
+    {0}};
+#undef REASON
+
+#define SIGNAL(name, sentence) {#name, "", sentence}
+static const struct row signals[] = {
+    SIGNAL(SIGHUP, "Read the configuration again and start workers with it; running sessions go on "
+		   "in the old ones. A file with a problem changes nothing."),
+    SIGNAL(SIGUSR2, "Execute the binary again in place: the same process id, no listening socket "
+		    "closed, no session ended. The new binary must first pass its own check."),
+    SIGNAL(SIGTERM, "Accept nothing more, let sessions finish for drain_timeout, then end them and "
+		    "stop. A second one stops at once. SIGINT and SIGQUIT do the same."),
+    {0}};
+#undef SIGNAL
+
+#define PHASE(name, input, deadline, successors) PHASE_##name,
+enum phase {
+#include "proxy/session/phases.def"
+	PHASES
+};
+#undef PHASE
+
+#define TO(name) (1u << PHASE_##name)
+#define PHASE(name, input, deadline, successors) {#name, successors},
+static const struct {
+	const char *name;
+	unsigned successors;
+} phases[PHASES] = {
+#include "proxy/session/phases.def"
+};
+#undef PHASE
+#undef TO
+
+static void print_rows(const struct row *rows, const char *about)
+{
+	puts(".Bl -tag -width Ds");
+	for (; rows->name; rows++)
+		printf(".It %s %s%s%s%s\n%s\n", about, rows->name, rows->detail[0] ? " No \"" : "",
+		    rows->detail, rows->detail[0] ? "\"" : "", rows->sentence);
+	puts(".El");
+}
+
+static void print_manual(void)
+{
+	puts(".Dd November 21, 2026\n.Dt POPGATE 8\n.Os\n.Sh NAME\n.Nm popgate\n"
+	     ".Nd a front door for POP3\n.Sh SYNOPSIS\n.Nm\n.Ar command\n.Op Ar argument ...\n"
+	     ".Sh DESCRIPTION\n.Nm\nstands before a POP3 store and gives it what it lacks: TLS, a login\n"
+	     "policy, limits and a log. Once a client has logged in, its session is relayed.\n"
+	     "The commands are:");
+	print_rows(commands, "Cm");
+	puts("Where\n.Fl c Ar FILE\nis not given, the configuration is\n"
+	     ".Pa /etc/popgate/popgate.conf .\n.Sh SIGNALS");
+	print_rows(signals, "Dv");
+	puts(".Sh LOG\nThese events are logged, each with its level:");
+	print_rows(events, "Li");
+	puts("The event\n.Li session_closed\nis the one line that each session leaves. Its field\n"
+	     ".Li reason\nis one of these:");
+	for (const struct row *row = reasons; row->name; row++)
+		printf("%s.It Li %s\n%s\n", row == reasons ? ".Bl -tag -width Ds\n" : "", row->name,
+		    row->sentence);
+	puts(".El\n.Sh EXIT STATUS\n0 when all went well, 1 when it did not, 2 when the command line was "
+	     "wrong.\n.Sh SEE ALSO\n.Xr popgate.conf 5");
+}
+
+static void print_phases(void)
+{
+	puts("```mermaid\nstateDiagram-v2\n    [*] --> handshake: TLS from the first byte\n"
+	     "    [*] --> greeting: STLS or none");
+	for (enum phase from = 0; from < PHASES; from++)
+		for (enum phase to = 0; to < PHASES; to++)
+			if (phases[from].successors & 1u << to)
+				printf("    %s --> %s\n", phases[from].name, phases[to].name);
+	puts("    closing --> [*]\n```");
+}
+
+static void print_reasons(void)
+{
+	puts("| reason | when |\n|---|---|");
+	for (const struct row *row = reasons; row->name; row++)
+		printf("| `%s` | %s |\n", row->name, row->sentence);
+}
+
+static const struct {
+	const char *name;
+	void (*print)(void);
+} outputs[] = {{"manual", print_manual}, {"phases", print_phases}, {"reasons", print_reasons}};
+
+int main(int argc, char **argv)
+{
+	for (size_t i = 0; argc == 2 && i < sizeof(outputs) / sizeof(outputs[0]); i++) {
+		if (strcmp(argv[1], outputs[i].name) != 0)
+			continue;
+		outputs[i].print();
+		return fflush(stdout) ? EXIT_FAILURE : EXIT_SUCCESS;
+	}
+	fputs("usage: manual manual|phases|reasons\n", stderr);
+	return EXIT_FAILURE;
+}
