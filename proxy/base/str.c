@@ -33,6 +33,17 @@ bool str_ends_nocase(struct str s, struct str suffix)
 	return s.len >= suffix.len && str_eq_nocase(str_drop(s, s.len - suffix.len), suffix);
 }
 
+bool str_has_nocase(struct str s, struct str part)
+{
+	for (; s.len >= part.len; s = str_drop(s, 1)) {
+		if (str_starts_nocase(s, part))
+			return true;
+		if (!s.len)
+			break;
+	}
+	return false;
+}
+
 size_t str_find(struct str s, char c)
 {
 	const char *found = s.len ? memchr(s.at, c, s.len) : NULL;

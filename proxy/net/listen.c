@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 enum {
 	TAKEN_PER_TURN = 64,
@@ -73,5 +74,6 @@ void listen_close(struct listen *listen)
 	for (int i = 0; i < TAKEN_AT_LAST && accept_one(listen); i++)
 		;
 	uv_close((uv_handle_t *)&listen->poll, NULL);
+	close(listen->fd);
 	timer_close(&listen->rest, NULL);
 }

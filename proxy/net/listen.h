@@ -1,7 +1,8 @@
 // listen.h: accepts connections from a listening socket.
 //
 // Used by the worker and the sample store.  The socket was opened elsewhere
-// and is borrowed until listen_close.  Accepted sockets are non-blocking and
+// and is closed by listen_close: nobody may be left waiting in the queue of a
+// socket that is no longer read.  Accepted sockets are non-blocking and
 // close-on-exec, and take the listening socket's options with them.
 //
 // Several connections are taken per turn of the loop, so many that one busy
@@ -30,10 +31,11 @@ struct listen {
 };
 
 // The members above on_accepted are filled in here, the others by the caller.
-// False with errno set when the socket cannot be watched.
+// Takes over fd; false with errno set, and fd still the caller's, when the
+// socket cannot be watched.
 bool listen_open(struct listen *listen, struct net *net, int fd);
 
-// Accepts what already waits in the socket's queue, then stops for good.
+// Accepts what already waits in the socket's queue, then closes the socket.
 void listen_close(struct listen *listen);
 
 #endif

@@ -51,12 +51,23 @@ enum reply_status reply_status_of(struct str line)
 	return REPLY_STATUS_other;
 }
 
+// fetchmail knows a busy mailbox by much the same words.
+static bool is_about_the_password(struct str text)
+{
+	static const struct str others[] = {{"lock", 4}, {"busy", 4}, {"in use", 6}, {"wait", 4},
+	    {"try again", 9}, {"later", 5}, {"temporar", 8}, {"unavailable", 11}};
+	for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++)
+		if (str_has_nocase(text, others[i]))
+			return false;
+	return !text.len || text.at[0] != '[';
+}
+
 void reply_pass_on(struct text *out, struct str line, bool login_refused)
 {
 	struct str word, rest;
 	str_cut(line, ' ', &word, &rest);
 	text_add(out, login_refused ? STR("-ERR ") : STR("+OK "));
-	if (login_refused && (!rest.len || rest.at[0] != '['))
+	if (login_refused && is_about_the_password(rest))
 		text_add(out, STR("[AUTH] "));
 	rest = str_take(rest, REPLY_MAX - 2 - out->len);
 	for (size_t i = 0; i < rest.len; i++)
