@@ -83,7 +83,7 @@ def _use_debian(rctx):
     # Optimised in every configuration, no warnings from code that is not ours, and free of the C++ runtime library.
     # Its C is full of arithmetic that the undefined-behaviour sanitizer objects to.
     build = rctx.read("BUILD")
-    build = build.replace('"-Werror",', '"-w", "-O2", "-fno-sanitize=undefined",')
+    build = build.replace('"-Werror",', '"-w", "-O3", "-fno-sanitize=undefined",')
     build = build.replace('"-std=c++14",', '"-std=c++14", "-fno-exceptions", "-fno-rtti",')
     rctx.file("BUILD", build)
 

@@ -1,0 +1,469 @@
+// generation.c: workers, from fork to waitpid.  See generation.h.
+#include "proxy/server/generation.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "proxy/base/die.h"
+#include "proxy/base/log.h"
+#include "proxy/server/channel.h"
+#include "proxy/server/clock.h"
+
+enum {
+	READY_MS = 10 * 1000, // a worker that needs longer hangs
+	BACKOFF_MIN_MS = 100,
+	BACKOFF_MAX_MS = 10 * 1000,
+	SETTLED_MS = 10 * 1000,  // a worker that lived so long was no failed start
+	END_GRACE_MS = 5 * 1000, // from CHANNEL_end to SIGKILL
+};
+
+static const struct worker_process no_worker = {.channel = -1};
+
+struct generation *generation_new(struct generations *generations)
+{
+	struct generation *generation = xcalloc(1, sizeof(*generation));
+	generation->next = generations->newest;
+	generation->deadline_ms = CLOCK_NEVER;
+	generations->newest = generation;
+	return generation;
+}
+
+struct worker_process *generation_add_worker(struct generation *generation)
+{
+	size_t num = ++generation->num_workers;
+	generation->workers = xrealloc(generation->workers, num * sizeof(no_worker));
+	generation->workers[num - 1] = no_worker;
+	return &generation->workers[num - 1];
+}
+
+struct generation *generation_in(const struct generations *generations, enum generation_state state)
+{
+	struct generation *g = generations->newest;
+	while (g && g->state != state)
+		g = g->next;
+	return g;
+}
+
+bool generation_is_ready(const struct generation *generation)
+{
+	for (size_t i = 0; i < generation->num_workers; i++)
+		if (!generation->workers[i].is_ready)
+			return false;
+	return true;
+}
+
+static bool find_id(const struct generations *generations, unsigned *out_id)
+{
+	bool used[LIMITS_WORKERS] = {false};
+	for (const struct generation *g = generations->newest; g; g = g->next)
+		for (size_t i = 0; i < g->num_workers; i++)
+			used[g->workers[i].id] |= g->workers[i].pid != 0;
+	for (*out_id = 0; *out_id < LIMITS_WORKERS; ++*out_id)
+		if (!used[*out_id])
+			return true;
+	return false;
+}
+
+// Orders come over the channel only.  A terminal's interrupt or a service
+// manager's signal to the whole group must not end sessions that the
+// supervisor is about to drain, so these signals stay ignored.
+static void reset_signals(void)
+{
+	static const int ignored[] = {SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR2};
+	sigset_t none;
+	signal(SIGPIPE, SIG_DFL);
+	for (size_t i = 0; i < sizeof(ignored) / sizeof(ignored[0]); i++)
+		signal(ignored[i], SIG_IGN);
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
+static void close_foreign(const struct generations *generations)
+{
+	for (size_t i = 0; i < sizeof(generations->private_fds) / sizeof(int); i++)
+		if (generations->private_fds[i] >= 0)
+			close(generations->private_fds[i]);
+	for (const struct generation *g = generations->newest; g; g = g->next)
+		for (size_t i = 0; i < g->num_workers; i++)
+			if (g->workers[i].channel >= 0)
+				close(g->workers[i].channel);
+}
+
+static _Noreturn void become_worker(const struct generations *generations,
+    const struct generation *generation, size_t slot, int channel)
+{
+	size_t num;
+	reset_signals();
+	close_foreign(generations);
+	struct worker_socket *share =
+	    sockets_share(generation->plan, slot, generation->num_workers, &num);
+	const struct config *config = generation->snapshot->config;
+	if (!sockets_listen(&generations->sockets, config, share, num)) {
+		log_why(LOG_start_failed, "worker: cannot listen: %s", strerror(errno));
+		exit(EXIT_FAILURE);
+	}
+	struct worker_start start = {
+	    .snapshot = generation->snapshot,
+	    .limits = generations->limits,
+	    .id = generation->workers[slot].id,
+	    .generation = generation->number,
+	    .channel = channel,
+	    .sockets = share,
+	    .num_sockets = num,
+	    .identity = generation->identity,
+	};
+	worker_run(&start);
+}
+
+// False with the reason in *why.
+static bool fork_worker(const struct generations *generations, struct generation *generation,
+    size_t slot, struct text *why)
+{
+	struct worker_process *worker = &generation->workers[slot];
+	int channel;
+	if (!find_id(generations, &worker->id)) {
+		text_addf(why,
+		    "%d workers are alive, most of them draining, and there is no place for more; "
+		    "lower drain_timeout or wait",
+		    LIMITS_WORKERS);
+		return false;
+	}
+	if (!channel_open(&worker->channel, &channel)) {
+		text_addf(why, "cannot open a channel to it: %s", strerror(errno));
+		return false;
+	}
+	worker->pid = fork();
+	if (worker->pid == 0)
+		become_worker(generations, generation, slot, channel);
+	close(channel);
+	if (worker->pid > 0)
+		return true;
+	text_addf(why, "cannot start a process: %s", strerror(errno));
+	close(worker->channel);
+	return false;
+}
+
+static void plan_restart(
+    const struct generation *generation, struct worker_process *worker, uint64_t now)
+{
+	if (now - worker->started_ms >= SETTLED_MS)
+		worker->backoff_ms = 0;
+	worker->restart_ms = now + worker->backoff_ms;
+	if (worker->backoff_ms) {
+		struct log_line line;
+		log_begin(&line, LOG_worker_delayed);
+		log_u64(&line, "generation", generation->number);
+		log_u64(&line, "ms", worker->backoff_ms);
+		log_end(&line);
+	}
+	worker->backoff_ms = worker->backoff_ms
+	                         ? clock_earlier(2 * worker->backoff_ms, BACKOFF_MAX_MS)
+	                         : BACKOFF_MIN_MS;
+}
+
+static void start_worker(
+    struct generations *generations, struct generation *generation, size_t slot)
+{
+	char room[256];
+	struct text why = TEXT(room);
+	struct worker_process *worker = &generation->workers[slot];
+	uint64_t backoff_ms = worker->backoff_ms, now = clock_ms();
+	*worker = no_worker;
+	worker->backoff_ms = backoff_ms;
+	worker->started_ms = now;
+	if (fork_worker(generations, generation, slot, &why))
+		return;
+	worker->pid = 0;
+	worker->channel = -1;
+	log_why(LOG_worker_not_started, "%s", room);
+	if (generation->state == GENERATION_starting)
+		generation->state = GENERATION_failed;
+	else
+		plan_restart(generation, worker, now);
+}
+
+struct generation *generation_start(struct generations *generations, struct snapshot *snapshot,
+    struct socket_plan *plan, const struct sandbox_identity *identity, size_t num_workers)
+{
+	struct generation *generation = generation_new(generations);
+	generation->number = ++generations->last_number;
+	generation->snapshot = snapshot;
+	generation->plan = plan;
+	generation->identity = *identity;
+	while (generation->num_workers < num_workers)
+		generation_add_worker(generation);
+	for (size_t i = 0; i < num_workers && generation->state == GENERATION_starting; i++)
+		start_worker(generations, generation, i);
+	return generation;
+}
+
+static void tell(const struct generation *generation, enum channel_message message)
+{
+	for (size_t i = 0; i < generation->num_workers; i++)
+		if (generation->workers[i].channel >= 0)
+			channel_send(generation->workers[i].channel, message);
+}
+
+static bool is_over(const struct generation *generation)
+{
+	switch (generation->state) {
+	case GENERATION_starting:
+	case GENERATION_serving: return false;
+	case GENERATION_failed:
+	case GENERATION_draining:
+	case GENERATION_ending:
+	case GENERATION_killed:
+	case GENERATION_STATES: break;
+	}
+	for (size_t i = 0; i < generation->num_workers; i++)
+		if (generation->workers[i].pid)
+			return false;
+	return true;
+}
+
+static void kill_workers(const struct generation *generation)
+{
+	for (size_t i = 0; i < generation->num_workers; i++)
+		if (generation->workers[i].pid)
+			kill(generation->workers[i].pid, SIGKILL);
+}
+
+// The workers were told first: they empty their queues before they close them.
+static void give_up_resources(struct generations *generations, struct generation *generation)
+{
+	sockets_release(&generations->sockets, &generation->plan);
+	snapshot_free(&generation->snapshot);
+}
+
+void generation_drain(
+    struct generations *generations, struct generation *generation, uint64_t deadline_ms)
+{
+	generation->deadline_ms = clock_earlier(generation->deadline_ms, deadline_ms);
+	if (generation->state == GENERATION_starting || generation->state == GENERATION_failed ||
+	    generation->state == GENERATION_serving) {
+		generation->state = GENERATION_draining;
+		tell(generation, CHANNEL_drain);
+		give_up_resources(generations, generation);
+	}
+}
+
+void generation_end(
+    struct generations *generations, struct generation *generation, uint64_t deadline_ms)
+{
+	generation->state = GENERATION_ending;
+	generation->deadline_ms = deadline_ms;
+	tell(generation, CHANNEL_end);
+	give_up_resources(generations, generation);
+}
+
+static void read_channel(const struct generation *generation, struct worker_process *worker)
+{
+	enum channel_message message;
+	enum channel_result result;
+	while ((result = channel_receive(worker->channel, &message)) == CHANNEL_RECEIVED) {
+		struct log_line line;
+		if (message != CHANNEL_ready)
+			continue;
+		worker->is_ready = true;
+		log_begin(&line, LOG_worker_started);
+		log_u64(&line, "pid", (uint64_t)worker->pid);
+		log_u64(&line, "generation", generation->number);
+		log_end(&line);
+	}
+	if (result == CHANNEL_GONE) {
+		close(worker->channel);
+		worker->channel = -1;
+	}
+}
+
+void generations_read(struct generations *generations)
+{
+	for (struct generation *g = generations->newest; g; g = g->next)
+		for (size_t i = 0; i < g->num_workers; i++)
+			if (g->workers[i].channel >= 0)
+				read_channel(g, &g->workers[i]);
+}
+
+static void add_status(struct text *why, int status)
+{
+	if (WIFSIGNALED(status))
+		text_addf(
+		    why, "killed by signal %d (%s)", WTERMSIG(status), strsignal(WTERMSIG(status)));
+	else
+		text_addf(why, "ended with status %d", WEXITSTATUS(status));
+}
+
+static void log_ended(
+    enum log_event event, const struct generation *generation, pid_t pid, int status)
+{
+	char room[128];
+	struct text why = TEXT(room);
+	struct log_line line;
+	add_status(&why, status);
+	log_begin(&line, event);
+	log_u64(&line, "pid", (uint64_t)pid);
+	log_u64(&line, "generation", generation->number);
+	log_str(&line, "why", text_str(&why));
+	log_end(&line);
+}
+
+static enum log_event event_of_end(enum generation_state state, int status)
+{
+	switch (state) {
+	case GENERATION_starting: return LOG_worker_not_started;
+	case GENERATION_serving: return LOG_worker_died;
+	case GENERATION_failed:
+	case GENERATION_draining: return status == 0 ? LOG_worker_drained : LOG_worker_lost;
+	case GENERATION_ending:
+	case GENERATION_killed:
+	case GENERATION_STATES: break;
+	}
+	return LOG_worker_drained; // that it did not end by itself was told as drain_over
+}
+
+static void bury(struct generations *generations, struct generation *generation,
+    struct worker_process *worker, int status)
+{
+	bool had_sessions = worker->is_ready || status == 0;
+	enum log_event event = event_of_end(generation->state, status);
+	// One that was killed because it was not ready has lost nothing.
+	if (event == LOG_worker_lost && !had_sessions)
+		event = LOG_worker_drained;
+	log_ended(event, generation, worker->pid, status);
+	limits_forget_worker(generations->limits, worker->id);
+	if (worker->channel >= 0)
+		close(worker->channel);
+	worker->channel = -1;
+	worker->pid = 0;
+	worker->is_ready = false;
+	if (generation->state == GENERATION_starting)
+		generation->state = GENERATION_failed;
+	else if (generation->state == GENERATION_serving)
+		plan_restart(generation, worker, clock_ms());
+}
+
+bool generations_reaped(struct generations *generations, pid_t pid, int status)
+{
+	for (struct generation *g = generations->newest; g; g = g->next)
+		for (size_t i = 0; i < g->num_workers; i++)
+			if (g->workers[i].pid == pid) {
+				bury(generations, g, &g->workers[i], status);
+				return true;
+			}
+	return false;
+}
+
+static void log_drain_over(const struct generation *generation)
+{
+	struct log_line line;
+	log_begin(&line, LOG_drain_over);
+	log_u64(&line, "generation", generation->number);
+	log_end(&line);
+}
+
+static void tick_deadline(
+    struct generations *generations, struct generation *generation, uint64_t now_ms)
+{
+	if (now_ms < generation->deadline_ms || is_over(generation))
+		return;
+	if (generation->state == GENERATION_draining) {
+		log_drain_over(generation);
+		generation_end(generations, generation, now_ms + END_GRACE_MS);
+	} else if (generation->state == GENERATION_ending) {
+		generation->state = GENERATION_killed;
+		generation->deadline_ms = CLOCK_NEVER;
+		kill_workers(generation);
+	}
+}
+
+// When a worker that is not ready has hung for too long, or one is to be
+// started in its place; CLOCK_NEVER: neither.
+static uint64_t worker_due(const struct generation *generation, const struct worker_process *worker)
+{
+	if (worker->pid)
+		return worker->is_ready || generation->state == GENERATION_killed
+		           ? CLOCK_NEVER
+		           : worker->started_ms + READY_MS;
+	return generation->state == GENERATION_serving ? worker->restart_ms : CLOCK_NEVER;
+}
+
+static void kill_hanging(struct worker_process *worker, uint64_t now_ms)
+{
+	struct log_line line;
+	log_begin(&line, LOG_worker_hangs);
+	log_u64(&line, "pid", (uint64_t)worker->pid);
+	log_end(&line);
+	worker->started_ms = now_ms; // not again at the next tick
+	kill(worker->pid, SIGKILL);
+}
+
+static void tick_worker(
+    struct generations *generations, struct generation *generation, size_t slot, uint64_t now_ms)
+{
+	struct worker_process *worker = &generation->workers[slot];
+	if (now_ms < worker_due(generation, worker))
+		return;
+	if (worker->pid) {
+		kill_hanging(worker, now_ms);
+	} else if (generation->snapshot) {
+		start_worker(generations, generation, slot);
+	} else {
+		generations->needs_reload = true;
+		worker->started_ms = now_ms;
+		plan_restart(generation, worker, now_ms);
+	}
+}
+
+static void free_ended(struct generations *generations)
+{
+	for (struct generation **link = &generations->newest; *link;) {
+		struct generation *generation = *link;
+		if (generation->state == GENERATION_failed || !is_over(generation)) {
+			link = &generation->next;
+			continue;
+		}
+		*link = generation->next;
+		give_up_resources(generations, generation);
+		free(generation->workers);
+		free(generation);
+	}
+}
+
+void generations_tick(struct generations *generations, uint64_t now_ms)
+{
+	for (struct generation *g = generations->newest; g; g = g->next) {
+		for (size_t i = 0; i < g->num_workers; i++)
+			tick_worker(generations, g, i, now_ms);
+		tick_deadline(generations, g, now_ms);
+	}
+	free_ended(generations);
+}
+
+uint64_t generations_next_due(const struct generations *generations)
+{
+	uint64_t due = CLOCK_NEVER;
+	for (const struct generation *g = generations->newest; g; g = g->next) {
+		due = clock_earlier(due, g->deadline_ms);
+		for (size_t i = 0; i < g->num_workers; i++)
+			due = clock_earlier(due, worker_due(g, &g->workers[i]));
+	}
+	return due;
+}
+
+void generations_poll(
+    const struct generations *generations, struct pollfd **fds, size_t *num_fds, size_t *cap_fds)
+{
+	for (const struct generation *g = generations->newest; g; g = g->next)
+		for (size_t i = 0; i < g->num_workers; i++) {
+			if (g->workers[i].channel < 0)
+				continue;
+			if (*num_fds == *cap_fds) {
+				*cap_fds = 2 * *cap_fds;
+				*fds = xrealloc(*fds, *cap_fds * sizeof(**fds));
+			}
+			(*fds)[(*num_fds)++] = (struct pollfd){g->workers[i].channel, POLLIN, 0};
+		}
+}

@@ -1,0 +1,470 @@
+// supervisor.c: the supervisor's loop, and what it does on each signal.  See
+// supervisor.h.
+//
+// One turn of the loop: wait, read what children said, note signals (they only
+// set wishes), then advance: settle what is under way, grant the next wish.  A
+// start, a reload and the aftermath of an upgrade are the same thing, a new
+// generation; they differ in what the log says (struct occasion).
+//
+// Wishes are kept and not counted: a signal that arrives during a reload makes
+// one more reload, however many arrive.
+#include "proxy/server/supervisor.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/signalfd.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "proxy/base/die.h"
+#include "proxy/base/log.h"
+#include "proxy/server/clock.h"
+#include "proxy/server/generation.h"
+#include "proxy/server/notify.h"
+#include "proxy/server/trial.h"
+#include "proxy/server/upgrade.h"
+
+enum {
+	WORKERS_MAX = 256,
+	STOP_GRACE_MS = 1000,
+	FAILED_START_MS = 1000, // for workers that were ready when another failed
+	POLL_FDS_FEW = 16,
+};
+
+enum { FD_SIGNALS, FD_TRIAL }; // indices into private_fds
+
+// Why a new generation is being started, and how its fate is called.
+struct occasion {
+	enum log_event refused;
+	enum log_event done;
+};
+
+static const struct occasion first_start = {LOG_start_failed, LOG_ready};
+static const struct occasion reload = {LOG_reload_refused, LOG_reload_done};
+static const struct occasion upgraded = {LOG_reload_refused, LOG_upgrade_done};
+
+enum life { LIFE_running, LIFE_stopping, LIFE_ending };
+
+struct supervisor {
+	const char *config_path;
+	char **argv;
+	char *binary;
+	enum life life;
+	int exit_status;
+	const struct occasion *occasion;
+	bool wants_reload;
+	bool wants_upgrade;
+	uint64_t drain_timeout_ms;
+	struct generations generations;
+	struct trial trial;
+	struct pollfd *fds;
+	size_t cap_fds;
+};
+
+static uint64_t drain_deadline(const struct supervisor *supervisor)
+{
+	uint64_t now = clock_ms(), left = CLOCK_NEVER - now;
+	return now + clock_earlier(supervisor->drain_timeout_ms, left);
+}
+
+static void drain_all(struct supervisor *supervisor)
+{
+	uint64_t deadline_ms = drain_deadline(supervisor);
+	for (struct generation *g = supervisor->generations.newest; g; g = g->next)
+		generation_drain(&supervisor->generations, g, deadline_ms);
+}
+
+static void stop(struct supervisor *supervisor, int exit_status)
+{
+	supervisor->life = LIFE_stopping;
+	supervisor->exit_status = exit_status;
+	notify_stopping();
+	drain_all(supervisor);
+	trial_kill(&supervisor->trial);
+}
+
+static void end_all(struct supervisor *supervisor)
+{
+	// Told a third time, or more: without any grace.
+	uint64_t grace_ms = supervisor->life == LIFE_ending ? 0 : STOP_GRACE_MS;
+	supervisor->life = LIFE_ending;
+	for (struct generation *g = supervisor->generations.newest; g; g = g->next)
+		generation_end(&supervisor->generations, g, clock_ms() + grace_ms);
+}
+
+// Back to how it was; at the first start there is nothing to go back to.
+static void give_up_start(struct supervisor *supervisor)
+{
+	const struct generation *serving =
+	    generation_in(&supervisor->generations, GENERATION_serving);
+	char room[256];
+	struct text why = TEXT(room);
+	if (supervisor->occasion == &first_start) {
+		stop(supervisor, EXIT_FAILURE);
+		return;
+	}
+	if (serving && serving->snapshot) {
+		const struct log_options *log = &serving->snapshot->config->log;
+		if (!log_open(str_of(log->target), log->format, log->level, &why))
+			log_why(supervisor->occasion->refused, "%s", room);
+	}
+	notify_ready();
+}
+
+static void refuse(struct supervisor *supervisor, struct str why)
+{
+	log_why(supervisor->occasion->refused, "%.*s", STR_ARG(why));
+	give_up_start(supervisor);
+}
+
+static void refuse_problems(struct supervisor *supervisor, const struct problems *problems)
+{
+	struct str line, rest = text_str(&problems->text);
+	while (!str_is_empty(rest)) {
+		str_cut(rest, '\n', &line, &rest);
+		log_why(supervisor->occasion->refused, "%.*s", STR_ARG(line));
+	}
+	give_up_start(supervisor);
+}
+
+// `auto` is as many as there are processors for us.
+static size_t count_workers(const struct config *config)
+{
+	cpu_set_t processors;
+	if (config->site.workers)
+		return config->site.workers;
+	if (sched_getaffinity(0, sizeof(processors), &processors) < 0)
+		return 1;
+	int num = CPU_COUNT(&processors);
+	return num > WORKERS_MAX ? WORKERS_MAX : (size_t)num;
+}
+
+// Everything that can be refused, in the order in which it is cheap to undo.
+// Takes over the snapshot.
+static bool start_generation(
+    struct supervisor *supervisor, struct snapshot *snapshot, struct text *why)
+{
+	struct generations *generations = &supervisor->generations;
+	const struct config *config = snapshot->config;
+	const struct log_options *log = &config->log;
+	size_t num_workers = count_workers(config);
+	struct socket_plan *plan = NULL;
+	struct sandbox_identity identity;
+	if (sandbox_look_up(
+	        str_of(config->site.user), str_of(config->site.group), &identity, why) &&
+	    (plan = sockets_plan(&generations->sockets, config, num_workers, why)) &&
+	    log_open(str_of(log->target), log->format, log->level, why)) {
+		generation_start(generations, snapshot, plan, &identity, num_workers);
+		return true;
+	}
+	sockets_release(&generations->sockets, &plan);
+	snapshot_free(&snapshot);
+	return false;
+}
+
+static void load(struct supervisor *supervisor)
+{
+	struct problems problems;
+	char room[1024];
+	struct text why = TEXT(room);
+	if (supervisor->occasion == &reload) {
+		notify_reloading();
+		log_why(LOG_reload_started, "%s", supervisor->config_path);
+	}
+	problems_init(&problems);
+	struct snapshot *snapshot = snapshot_load(supervisor->config_path, &problems);
+	if (!snapshot)
+		refuse_problems(supervisor, &problems);
+	else if (!start_generation(supervisor, snapshot, &why))
+		refuse(supervisor, text_str(&why));
+}
+
+static void put_in_force(struct supervisor *supervisor, struct generation *started)
+{
+	struct generations *generations = &supervisor->generations;
+	struct generation *old = generation_in(generations, GENERATION_serving);
+	const struct config *config = started->snapshot->config;
+	struct log_line line;
+	supervisor->drain_timeout_ms = config->site.drain_timeout;
+	started->state = GENERATION_serving;
+	sockets_announce(started->plan, config);
+	if (old)
+		generation_drain(generations, old, drain_deadline(supervisor));
+	log_begin(&line, supervisor->occasion->done);
+	log_u64(&line, "generation", started->number);
+	log_u64(&line, "workers", started->num_workers);
+	log_end(&line);
+	supervisor->occasion = &reload;
+	notify_ready();
+}
+
+static void settle_start(struct supervisor *supervisor)
+{
+	struct generations *generations = &supervisor->generations;
+	struct generation *failed = generation_in(generations, GENERATION_failed);
+	struct generation *starting = generation_in(generations, GENERATION_starting);
+	if (starting && generation_is_ready(starting))
+		put_in_force(supervisor, starting);
+	if (!failed)
+		return;
+	generation_drain(generations, failed, drain_deadline(supervisor));
+	refuse(supervisor,
+	    STR("a worker of the new configuration did not start; see the line before"));
+}
+
+static void start_trial(struct supervisor *supervisor)
+{
+	char room[256];
+	struct text why = TEXT(room);
+	log_why(LOG_upgrade_started, "%s", supervisor->binary);
+	if (!trial_start(&supervisor->trial, supervisor->binary, supervisor->config_path, &why))
+		log_why(LOG_upgrade_refused, "%s", room);
+}
+
+static void finish_trial(struct supervisor *supervisor, int status)
+{
+	char room[512];
+	struct text why = TEXT(room);
+	const struct generation *serving =
+	    generation_in(&supervisor->generations, GENERATION_serving);
+	struct upgrade_state state = {
+	    .generations = &supervisor->generations,
+	    .drain_timeout_ms = supervisor->drain_timeout_ms,
+	    .log = serving && serving->snapshot ? &serving->snapshot->config->log : NULL,
+	};
+	bool passed = trial_passed(&supervisor->trial, status, &why);
+	if (supervisor->life != LIFE_running)
+		return;
+	if (passed) {
+		notify_reloading();
+		upgrade_exec(supervisor->binary, supervisor->argv, &state, &why);
+		notify_ready();
+	}
+	log_why(LOG_upgrade_refused, "%s", room);
+}
+
+static bool is_busy(const struct supervisor *supervisor)
+{
+	return supervisor->trial.pid ||
+	       generation_in(&supervisor->generations, GENERATION_starting) ||
+	       generation_in(&supervisor->generations, GENERATION_failed);
+}
+
+static void grant_wishes(struct supervisor *supervisor)
+{
+	supervisor->wants_reload |= supervisor->generations.needs_reload;
+	supervisor->generations.needs_reload = false;
+	while (supervisor->life == LIFE_running && !is_busy(supervisor)) {
+		if (supervisor->wants_upgrade) {
+			supervisor->wants_upgrade = false;
+			start_trial(supervisor);
+		} else if (supervisor->wants_reload) {
+			supervisor->wants_reload = false;
+			load(supervisor);
+		} else {
+			return;
+		}
+	}
+}
+
+static void on_stop_signal(struct supervisor *supervisor)
+{
+	if (supervisor->life != LIFE_running) {
+		end_all(supervisor);
+		return;
+	}
+	log_why(LOG_draining, "told to stop");
+	stop(supervisor, EXIT_SUCCESS);
+}
+
+static void reap(struct supervisor *supervisor)
+{
+	int status;
+	pid_t pid;
+	while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
+		// Its last word may still be in its channel.
+		generations_read(&supervisor->generations);
+		if (pid == supervisor->trial.pid)
+			finish_trial(supervisor, status);
+		else
+			generations_reaped(&supervisor->generations, pid, status);
+	}
+}
+
+static void on_signal(struct supervisor *supervisor, uint32_t signal)
+{
+	if (signal == SIGCHLD)
+		reap(supervisor);
+	else if (signal == SIGHUP)
+		supervisor->wants_reload = true;
+	else if (signal == SIGUSR2)
+		supervisor->wants_upgrade = true;
+	else
+		on_stop_signal(supervisor);
+}
+
+static void read_signals(struct supervisor *supervisor)
+{
+	struct signalfd_siginfo info;
+	while (read(supervisor->generations.private_fds[FD_SIGNALS], &info, sizeof(info)) ==
+	       sizeof(info))
+		on_signal(supervisor, info.ssi_signo);
+}
+
+static int timeout_of(const struct supervisor *supervisor)
+{
+	uint64_t now = clock_ms();
+	uint64_t due = clock_earlier(
+	    generations_next_due(&supervisor->generations), supervisor->trial.deadline_ms);
+	if (due == CLOCK_NEVER)
+		return -1;
+	return due <= now ? 0 : (int)clock_earlier(due - now, INT_MAX);
+}
+
+static void wait_for_news(struct supervisor *supervisor)
+{
+	size_t num = 2;
+	supervisor->fds[0] =
+	    (struct pollfd){supervisor->generations.private_fds[FD_SIGNALS], POLLIN, 0};
+	supervisor->fds[1] = (struct pollfd){supervisor->trial.output, POLLIN, 0};
+	generations_poll(&supervisor->generations, &supervisor->fds, &num, &supervisor->cap_fds);
+	// Everything is non-blocking and cheap to ask, so which it was does not matter.
+	(void)poll(supervisor->fds, num, timeout_of(supervisor));
+}
+
+static void advance(struct supervisor *supervisor)
+{
+	uint64_t now = clock_ms();
+	trial_tick(&supervisor->trial, now);
+	settle_start(supervisor);
+	generations_tick(&supervisor->generations, now);
+	grant_wishes(supervisor);
+	supervisor->generations.private_fds[FD_TRIAL] = supervisor->trial.output;
+}
+
+static bool is_running(const struct supervisor *supervisor)
+{
+	return supervisor->life == LIFE_running || supervisor->generations.newest ||
+	       supervisor->trial.pid;
+}
+
+static bool open_signals(struct supervisor *supervisor)
+{
+	static const int signals[] = {SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR2, SIGCHLD};
+	sigset_t mask;
+	sigemptyset(&mask);
+	for (size_t i = 0; i < sizeof(signals) / sizeof(signals[0]); i++)
+		sigaddset(&mask, signals[i]);
+	signal(SIGPIPE, SIG_IGN);
+	sigprocmask(SIG_BLOCK, &mask, NULL);
+	supervisor->generations.private_fds[FD_SIGNALS] =
+	    signalfd(-1, &mask, SFD_NONBLOCK | SFD_CLOEXEC);
+	return supervisor->generations.private_fds[FD_SIGNALS] >= 0;
+}
+
+static bool is_this_binary(const char *path)
+{
+	struct stat named, running;
+	return stat(path, &named) == 0 && stat("/proc/self/exe", &running) == 0 &&
+	       named.st_dev == running.st_dev && named.st_ino == running.st_ino;
+}
+
+// The path to execute at an upgrade, found now, because by then the file has
+// been replaced.  As it was called rather than what links lead to: a link may be
+// what an upgrade changes.
+static char *find_binary(const char *name)
+{
+	char path[PATH_MAX] = "";
+	char folder[PATH_MAX];
+	if (strchr(name, '/') && getcwd(folder, sizeof(folder)) &&
+	    snprintf(path, sizeof(path), "%s%s%s", name[0] == '/' ? "" : folder,
+	        name[0] == '/' ? "" : "/", name) < (int)sizeof(path) &&
+	    is_this_binary(path))
+		return str_dup(str_of(path));
+	ssize_t len = readlink("/proc/self/exe", path, sizeof(path));
+	return str_dup((struct str){path, len > 0 ? (size_t)len : 0});
+}
+
+static bool take_over(struct supervisor *supervisor, int state)
+{
+	char room[512];
+	struct text why = TEXT(room);
+	supervisor->occasion = &upgraded;
+	if (upgrade_read(state, &supervisor->generations, &supervisor->drain_timeout_ms, &why))
+		return true;
+	log_why(LOG_start_failed,
+	    "the state left by the former binary cannot be used: %s; its workers finish their "
+	    "sessions",
+	    room);
+	return false;
+}
+
+static bool open_limits(struct supervisor *supervisor)
+{
+	struct generations *generations = &supervisor->generations;
+	if (generations->limits)
+		return true;
+	if (supervisor->occasion == &upgraded)
+		log_why(LOG_limits_reset, "the shared pages are of another version");
+	generations->limits = limits_new();
+	if (!generations->limits)
+		log_why(LOG_start_failed, "cannot make the shared pages: %s", strerror(errno));
+	return generations->limits;
+}
+
+static bool prepare(struct supervisor *supervisor)
+{
+	int state = upgrade_inherited();
+	if (state >= 0 && !take_over(supervisor, state))
+		return false;
+	sandbox_raise_descriptors();
+	if (!open_signals(supervisor)) {
+		log_why(LOG_start_failed, "cannot watch for signals: %s", strerror(errno));
+		return false;
+	}
+	return open_limits(supervisor);
+}
+
+static void serve(struct supervisor *supervisor)
+{
+	// Children that ended between two images sent their signal to the first.
+	reap(supervisor);
+	for (supervisor->wants_reload = true; advance(supervisor), is_running(supervisor);) {
+		wait_for_news(supervisor);
+		generations_read(&supervisor->generations);
+		trial_read(&supervisor->trial);
+		read_signals(supervisor);
+	}
+	if (supervisor->exit_status == EXIT_SUCCESS)
+		log_why(LOG_stopped, "all sessions have ended");
+}
+
+int supervisor_run(const char *config_path, char **argv)
+{
+	struct supervisor supervisor = {
+	    .config_path = config_path,
+	    .argv = argv,
+	    .binary = find_binary(argv[0]),
+	    .occasion = &first_start,
+	    .generations.private_fds = {-1, -1},
+	    .fds = xcalloc(POLL_FDS_FEW, sizeof(struct pollfd)),
+	    .cap_fds = POLL_FDS_FEW,
+	    .exit_status = EXIT_FAILURE,
+	    .drain_timeout_ms = FAILED_START_MS,
+	};
+	trial_init(&supervisor.trial);
+	if (prepare(&supervisor))
+		serve(&supervisor);
+	limits_free(&supervisor.generations.limits);
+	if (supervisor.generations.private_fds[FD_SIGNALS] >= 0)
+		close(supervisor.generations.private_fds[FD_SIGNALS]);
+	free(supervisor.fds);
+	free(supervisor.binary);
+	log_flush();
+	return supervisor.exit_status;
+}

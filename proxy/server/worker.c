@@ -1,0 +1,144 @@
+// worker.c: a worker's life.  See worker.h.
+//
+// It reads like a recipe: give up root, open the loop, take the sockets, give
+// up all other system calls, say ready, serve, drain.  A worker never changes its configuration; a reload
+// starts others and drains this one.
+#include "proxy/server/worker.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+#include "proxy/base/die.h"
+#include "proxy/net/listen.h"
+#include "proxy/net/watch.h"
+#include "proxy/server/channel.h"
+#include "proxy/server/filter.h"
+#include "proxy/server/sandbox.h"
+#include "proxy/session/session.h"
+
+// Between two lines about failing accepts.
+enum { COMPLAINT_MS = 10 * 1000 };
+
+struct worker {
+	const struct worker_start *start;
+	struct net net;
+	struct sessions sessions;
+	struct watch channel;
+	struct listen *listens; // one for each socket
+	bool draining;
+	uint64_t complained;
+};
+
+// A process is one worker, so there is one.
+static struct worker worker;
+
+static void on_accepted(struct listen *listen, int fd, const struct addr *peer)
+{
+	const struct worker_socket *socket = listen->context;
+	session_start(&worker.sessions, fd, peer, socket->listener);
+}
+
+static void on_accept_failed(struct listen *listen)
+{
+	int error = errno;
+	uint64_t now = net_now(listen->net);
+	if (worker.complained && now - worker.complained < COMPLAINT_MS)
+		return;
+	worker.complained = now;
+	log_why(LOG_accept_failed, "%s%s", strerror(error),
+	    error == EMFILE ? "; raise the limit of open files (LimitNOFILE= or ulimit -n)" : "");
+}
+
+static void drain(void)
+{
+	if (worker.draining)
+		return;
+	for (size_t i = 0; i < worker.start->num_sockets; i++)
+		listen_close(&worker.listens[i]);
+	worker.draining = true;
+}
+
+// No message and no supervisor any more are both answered by draining.
+static void on_channel(struct watch *watch)
+{
+	enum channel_message message;
+	switch (channel_receive(worker.start->channel, &message)) {
+	case CHANNEL_RECEIVED:
+		drain();
+		if (message == CHANNEL_end)
+			sessions_end(&worker.sessions);
+		return;
+	case CHANNEL_EMPTY: return;
+	case CHANNEL_GONE:
+		watch_close(watch);
+		drain();
+		return;
+	}
+}
+
+static _Noreturn void fail(const char *what)
+{
+	log_why(LOG_start_failed, "worker: cannot %s: %s", what, strerror(errno));
+	exit(EXIT_FAILURE);
+}
+
+static void open_sockets(void)
+{
+	const struct worker_start *start = worker.start;
+	worker.listens = xcalloc(start->num_sockets, sizeof(*worker.listens));
+	for (size_t i = 0; i < start->num_sockets; i++) {
+		struct listen *listen = &worker.listens[i];
+		listen->on_accepted = on_accepted;
+		listen->on_failed = on_accept_failed;
+		listen->context = (void *)&start->sockets[i];
+		if (!listen_open(listen, &worker.net, start->sockets[i].fd))
+			fail("watch a listening socket");
+	}
+}
+
+static void open_loop(void)
+{
+	net_init(&worker.net);
+	worker.net.before_sleep = log_flush;
+	worker.sessions = (struct sessions){
+	    .net = &worker.net,
+	    .snapshot = worker.start->snapshot,
+	    .limits = worker.start->limits,
+	};
+	uint64_t *id = &worker.sessions.next_id;
+	if (getrandom(id, sizeof(*id), 0) != sizeof(*id))
+		fail("draw a random number");
+	worker.channel.on_readable = on_channel;
+	if (!watch_open(&worker.channel, &worker.net, worker.start->channel))
+		fail("watch the channel");
+}
+
+static void close_off(void)
+{
+	char room[256];
+	struct text why = TEXT(room);
+	if (filter_enter(&why))
+		return;
+	log_why(LOG_start_failed, "worker: %s", room);
+	exit(EXIT_FAILURE);
+}
+
+void worker_run(const struct worker_start *start)
+{
+	worker.start = start;
+	sandbox_enter(&start->identity);
+	limits_be_worker(start->limits, start->id);
+	log_set_buffered(true);
+	open_loop();
+	open_sockets();
+	close_off();
+	channel_send(start->channel, CHANNEL_ready);
+	net_run(&worker.net); // until it is drained: nothing is left on the loop
+	watch_close(&worker.channel);
+	net_done(&worker.net);
+	free(worker.listens);
+	log_flush();
+	exit(EXIT_SUCCESS);
+}
