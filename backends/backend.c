@@ -23,8 +23,8 @@ static bool split_host_port(struct str s, struct str *out_host, struct str *out_
 	return out_host->len && out_port->len;
 }
 
-static bool add_server(struct backend *backend, const char *name, const char *host,
-    const struct sockaddr *sockaddr)
+static bool add_server(
+    struct backend *backend, const char *name, const char *host, const struct sockaddr *sockaddr)
 {
 	if (backend->num_servers == BACKEND_SERVERS_MAX)
 		return false;
@@ -37,8 +37,8 @@ static bool add_server(struct backend *backend, const char *name, const char *ho
 }
 
 // A host may have several addresses; each is a server of its own.
-static bool look_up(struct backend *backend, const char *name, const char *host, const char *port,
-    struct text *why)
+static bool look_up(
+    struct backend *backend, const char *name, const char *host, const char *port, struct text *why)
 {
 	struct addrinfo wanted = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICSERV};
 	struct addrinfo *found = NULL;
@@ -112,7 +112,8 @@ struct backend_server *backend_next(struct backend *backend, uint64_t now_ms, ui
 	return resting;
 }
 
-static void log_server(struct log_line *line, const struct backend *backend, const struct backend_server *server)
+static void log_server(
+    struct log_line *line, const struct backend *backend, const struct backend_server *server)
 {
 	log_str(line, "backend", str_of(backend->name));
 	log_str(line, "server", str_of(server->name));

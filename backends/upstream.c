@@ -78,7 +78,8 @@ static void connect_next(struct upstream *upstream)
 	}
 	upstream->tried |= 1u << (upstream->server - backend->servers);
 	enter(upstream, UPSTREAM_CONNECT, backend->options->connect_timeout);
-	stream_connect(upstream->stream, upstream->net, &upstream->server->addr, &upstream_owner, upstream);
+	stream_connect(
+	    upstream->stream, upstream->net, &upstream->server->addr, &upstream_owner, upstream);
 	upstream->stream->secret = true;
 }
 
@@ -197,7 +198,8 @@ static void take_line(struct upstream *upstream, struct str line)
 	case UPSTREAM_GREETING: after_greeting(upstream); return;
 	case UPSTREAM_STLS: secure(upstream, UPSTREAM_SECURE_AFTER_STLS); return;
 	case UPSTREAM_USER:
-		send_command(upstream, STR("PASS "), secret_reveal(&upstream->claim->password), UPSTREAM_PASS);
+		send_command(upstream, STR("PASS "), secret_reveal(&upstream->claim->password),
+		    UPSTREAM_PASS);
 		return;
 	case UPSTREAM_PASS: logged_in(upstream, line); return;
 	case UPSTREAM_IDLE:

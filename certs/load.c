@@ -76,9 +76,11 @@ static bool read_chain(struct pair *pair, const char *path, struct text *why)
 	ERR_clear_error();
 	BIO_free(bio);
 	if (!fits)
-		text_addf(why, "the certificate %s holds more than %d certificates", path, CHAIN_MAX);
+		text_addf(
+		    why, "the certificate %s holds more than %d certificates", path, CHAIN_MAX);
 	else if (!pair->num_chain)
-		text_addf(why, "%s holds no certificate in PEM form (-----BEGIN CERTIFICATE-----)", path);
+		text_addf(
+		    why, "%s holds no certificate in PEM form (-----BEGIN CERTIFICATE-----)", path);
 	return !why->len;
 }
 
@@ -102,19 +104,24 @@ static bool read_key(struct pair *pair, const char *path, struct text *why)
 	ERR_clear_error();
 	BIO_free(bio);
 	if (!pair->key && encrypted)
-		text_addf(why, "the private key %s is encrypted; store it without a passphrase, readable by root only", path);
+		text_addf(why,
+		    "the private key %s is encrypted; store it without a passphrase, readable by "
+		    "root only",
+		    path);
 	else if (!pair->key)
 		text_addf(why, "%s holds no private key in PEM form", path);
 	return pair->key;
 }
 
-static bool belong_together(const struct pair *pair, const char *chain, const char *key, struct text *why)
+static bool belong_together(
+    const struct pair *pair, const char *chain, const char *key, struct text *why)
 {
 	X509 *leaf = X509_parse_from_buffer(pair->chain[0]);
 	if (!leaf)
 		text_addf(why, "the first certificate in %s is damaged", chain);
 	else if (!X509_check_private_key(leaf, pair->key))
-		text_addf(why, "the private key %s does not belong to the first certificate in %s", key, chain);
+		text_addf(why, "the private key %s does not belong to the first certificate in %s",
+		    key, chain);
 	X509_free(leaf);
 	ERR_clear_error();
 	return !why->len;

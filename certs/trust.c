@@ -59,7 +59,8 @@ struct trust *trust_authorities(const char *ca_path, struct text *why)
 	if (loaded)
 		return trust;
 	text_addf(why,
-	    "cannot read certificates of authorities from %s; name the PEM file with `ca`, or pin the "
+	    "cannot read certificates of authorities from %s; name the PEM file with `ca`, or pin "
+	    "the "
 	    "server's certificate with `fingerprint`",
 	    ca_path);
 	trust_free(&trust);
@@ -102,16 +103,16 @@ static bool set_name(X509_STORE_CTX *ctx, const char *name)
 	return X509_VERIFY_PARAM_set1_host(param, name, strlen(name));
 }
 
-static bool verify_chain(const struct trust *trust, X509 *leaf, STACK_OF(X509) *others,
+static bool verify_chain(const struct trust *trust, X509 *leaf, STACK_OF(X509) * others,
     const char *name, struct text *why)
 {
 	X509_STORE_CTX *ctx = X509_STORE_CTX_new();
 	bool good = ctx && X509_STORE_CTX_init(ctx, trust->authorities, leaf, others) &&
-	    X509_STORE_CTX_set_default(ctx, "ssl_server") && set_name(ctx, name) &&
-	    X509_verify_cert(ctx) == 1;
+	            X509_STORE_CTX_set_default(ctx, "ssl_server") && set_name(ctx, name) &&
+	            X509_verify_cert(ctx) == 1;
 	if (!good)
-		text_addf(why, "the server's certificate is not to be trusted for the name %s: %s", name,
-		    X509_verify_cert_error_string(X509_STORE_CTX_get_error(ctx)));
+		text_addf(why, "the server's certificate is not to be trusted for the name %s: %s",
+		    name, X509_verify_cert_error_string(X509_STORE_CTX_get_error(ctx)));
 	X509_STORE_CTX_free(ctx);
 	ERR_clear_error();
 	return good;

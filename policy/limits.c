@@ -276,8 +276,8 @@ uint64_t limits_key_user(struct str backend, struct str user)
 	char folded[256];
 	user = str_take(user, sizeof(folded));
 	for (size_t i = 0; i < user.len; i++)
-		folded[i] = user.at[i] >= 'A' && user.at[i] <= 'Z' ? (char)(user.at[i] | 0x20)
-		                                                   : user.at[i];
+		folded[i] =
+		    user.at[i] >= 'A' && user.at[i] <= 'Z' ? (char)(user.at[i] | 0x20) : user.at[i];
 	return key_of('u', backend, (struct str){folded, user.len});
 }
 

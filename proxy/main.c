@@ -36,7 +36,8 @@ enum { NUM_COMMANDS = sizeof(commands) / sizeof(commands[0]) };
 
 static int complain(const char *what, const char *about)
 {
-	fprintf(stderr, "popgate: %s%s%s; see `popgate --help`\n", what, about[0] ? " " : "", about);
+	fprintf(
+	    stderr, "popgate: %s%s%s; see `popgate --help`\n", what, about[0] ? " " : "", about);
 	return EXIT_USAGE;
 }
 
@@ -116,11 +117,14 @@ static int do_help(int argc, char **argv)
 {
 	(void)argc;
 	(void)argv;
-	puts("popgate: a front door for POP3: TLS, a login policy and limits before a mail store\n\nusage:");
+	puts("popgate: a front door for POP3: TLS, a login policy and limits before a mail "
+	     "store\n\nusage:");
 	for (size_t i = 0; i < NUM_COMMANDS; i++)
 		printf("  popgate %s%s%s\n      %s\n", commands[i].name,
-		    commands[i].arguments[0] ? " " : "", commands[i].arguments, commands[i].sentence);
-	printf("\n-c FILE, --config FILE: the configuration (" DEFAULT_CONFIG "), see popgate.conf(5)\n"
+		    commands[i].arguments[0] ? " " : "", commands[i].arguments,
+		    commands[i].sentence);
+	printf("\n-c FILE, --config FILE: the configuration (" DEFAULT_CONFIG
+	       "), see popgate.conf(5)\n"
 	       "signals to `popgate serve`: HUP reload, USR2 upgrade the binary in place,\n"
 	       "TERM drain and stop, TERM again stop at once\n");
 	return ferror(stdout) ? EXIT_FAILURE : EXIT_SUCCESS;

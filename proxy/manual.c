@@ -31,14 +31,17 @@ static const struct row reasons[] = {
     {0}};
 #undef REASON
 
-#define SIGNAL(name, sentence) {#name, "", sentence}
+#define SIGNAL(name, sentence)                                                                     \
+	{                                                                                          \
+#name, "", sentence                                                                \
+	}
 static const struct row signals[] = {
     SIGNAL(SIGHUP, "Read the configuration again and start workers with it; running sessions go on "
-		   "in the old ones. A file with a problem changes nothing."),
+                   "in the old ones. A file with a problem changes nothing."),
     SIGNAL(SIGUSR2, "Execute the binary again in place: the same process id, no listening socket "
-		    "closed, no session ended. The new binary must first pass its own check."),
+                    "closed, no session ended. The new binary must first pass its own check."),
     SIGNAL(SIGTERM, "Accept nothing more, let sessions finish for drain_timeout, then end them and "
-		    "stop. A second one stops at once. SIGINT and SIGQUIT do the same."),
+                    "stop. A second one stops at once. SIGINT and SIGQUIT do the same."),
     {0}};
 #undef SIGNAL
 
@@ -73,7 +76,8 @@ static void print_manual(void)
 {
 	puts(".Dd November 21, 2026\n.Dt POPGATE 8\n.Os\n.Sh NAME\n.Nm popgate\n"
 	     ".Nd a front door for POP3\n.Sh SYNOPSIS\n.Nm\n.Ar command\n.Op Ar argument ...\n"
-	     ".Sh DESCRIPTION\n.Nm\nstands before a POP3 store and gives it what it lacks: TLS, a login\n"
+	     ".Sh DESCRIPTION\n.Nm\nstands before a POP3 store and gives it what it lacks: TLS, a "
+	     "login\n"
 	     "policy, limits and a log. Once a client has logged in, its session is relayed.\n"
 	     "The commands are:");
 	print_rows(commands, "Cm");
@@ -87,7 +91,8 @@ static void print_manual(void)
 	for (const struct row *row = reasons; row->name; row++)
 		printf("%s.It Li %s\n%s\n", row == reasons ? ".Bl -tag -width Ds\n" : "", row->name,
 		    row->sentence);
-	puts(".El\n.Sh EXIT STATUS\n0 when all went well, 1 when it did not, 2 when the command line was "
+	puts(".El\n.Sh EXIT STATUS\n0 when all went well, 1 when it did not, 2 when the command "
+	     "line was "
 	     "wrong.\n.Sh SEE ALSO\n.Xr popgate.conf 5");
 }
 

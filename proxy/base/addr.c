@@ -65,7 +65,8 @@ struct addr addr_of(const struct sockaddr *sockaddr)
 	} else if (sockaddr->sa_family == AF_INET6) {
 		memcpy(&addr.v6, sockaddr, sizeof(addr.v6));
 		if (IN6_IS_ADDR_V4MAPPED(&addr.v6.sin6_addr)) {
-			struct sockaddr_in v4 = {.sin_family = AF_INET, .sin_port = addr.v6.sin6_port};
+			struct sockaddr_in v4 = {
+			    .sin_family = AF_INET, .sin_port = addr.v6.sin6_port};
 			memcpy(&v4.sin_addr, &addr.v6.sin6_addr.s6_addr[12], sizeof(v4.sin_addr));
 			addr = (struct addr){.v4 = v4};
 		}
@@ -77,7 +78,7 @@ void addr_print_ip(const struct addr *addr, struct text *out)
 {
 	char ip[INET6_ADDRSTRLEN] = "?";
 	const void *where = addr->any.sa_family == AF_INET6 ? (const void *)&addr->v6.sin6_addr
-							    : (const void *)&addr->v4.sin_addr;
+	                                                    : (const void *)&addr->v4.sin_addr;
 	inet_ntop(addr->any.sa_family, where, ip, sizeof(ip));
 	text_add(out, str_of(ip));
 }
@@ -118,7 +119,7 @@ bool addr_eq(const struct addr *a, const struct addr *b)
 		return false;
 	if (a->any.sa_family == AF_INET6)
 		return memcmp(&a->v6.sin6_addr, &b->v6.sin6_addr, sizeof(a->v6.sin6_addr)) == 0 &&
-		    a->v6.sin6_scope_id == b->v6.sin6_scope_id;
+		       a->v6.sin6_scope_id == b->v6.sin6_scope_id;
 	return a->v4.sin_addr.s_addr == b->v4.sin_addr.s_addr;
 }
 

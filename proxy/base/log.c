@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <libgen.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -50,6 +51,26 @@ static struct {
 	char waiting[PIPE_BUF];
 } sink = {.fd = STDERR_FILENO, .level = LOG_LEVEL_info};
 
+static bool is_file(struct str target)
+{
+	return !str_eq(target, STR("stderr")) && !str_eq(target, STR("syslog"));
+}
+
+bool log_can_open(struct str target, struct text *why)
+{
+	if (!is_file(target))
+		return true;
+	char *path = str_dup(target);
+	char *folder = str_dup(target);
+	bool good =
+	    access(path, W_OK) == 0 || (errno == ENOENT && access(dirname(folder), W_OK) == 0);
+	if (!good)
+		text_addf(why, "cannot write the log file %s: %s", path, strerror(errno));
+	free(path);
+	free(folder);
+	return good;
+}
+
 static bool open_file(struct str target, int *out_fd, struct text *why)
 {
 	char *path = str_dup(target);
@@ -64,7 +85,7 @@ bool log_open(struct str target, enum log_format format, enum log_level level, s
 {
 	int fd = STDERR_FILENO;
 	bool to_syslog = str_eq(target, STR("syslog"));
-	if (!to_syslog && !str_eq(target, STR("stderr")) && !open_file(target, &fd, why))
+	if (is_file(target) && !open_file(target, &fd, why))
 		return false;
 	log_flush();
 	if (sink.fd != STDERR_FILENO)
@@ -142,7 +163,8 @@ static void add_time(struct text *text)
 		strftime(stamp, sizeof(stamp), "%Y-%m-%dT%H:%M:%S.", gmtime_r(&second, &parts));
 	}
 	unsigned ms = (unsigned)(now.tv_nsec / 1000000);
-	char fraction[] = {(char)('0' + ms / 100), (char)('0' + ms / 10 % 10), (char)('0' + ms % 10), 'Z'};
+	char fraction[] = {
+	    (char)('0' + ms / 100), (char)('0' + ms / 10 % 10), (char)('0' + ms % 10), 'Z'};
 	text_add(text, str_of(stamp));
 	text_add(text, (struct str){fraction, sizeof(fraction)});
 }
@@ -181,7 +203,8 @@ static void add_quoted(struct text *text, struct str value)
 static bool needs_quotes(struct str value)
 {
 	for (size_t i = 0; i < value.len; i++)
-		if (value.at[i] == ' ' || value.at[i] == '=' || !is_plain((unsigned char)value.at[i]))
+		if (value.at[i] == ' ' || value.at[i] == '=' ||
+		    !is_plain((unsigned char)value.at[i]))
 			return true;
 	return value.len == 0;
 }
@@ -238,9 +261,9 @@ void log_begin(struct log_line *line, enum log_event event)
 
 void log_str(struct log_line *line, const char *field, struct str value)
 {
-	size_t len_before = line->text.len;
 	if (line->skipped)
 		return;
+	size_t len_before = line->text.len;
 	add_field_name(line, field);
 	if (sink.format == LOG_FORMAT_json || needs_quotes(value))
 		add_quoted(&line->text, value);
@@ -251,9 +274,9 @@ void log_str(struct log_line *line, const char *field, struct str value)
 
 void log_u64(struct log_line *line, const char *field, uint64_t value)
 {
-	size_t len_before = line->text.len;
 	if (line->skipped)
 		return;
+	size_t len_before = line->text.len;
 	add_field_name(line, field);
 	text_add_u64(&line->text, value);
 	keep_whole(line, len_before);

@@ -50,6 +50,9 @@ struct log_line {
 __attribute__((warn_unused_result)) bool log_open(
     struct str target, enum log_format format, enum log_level level, struct text *why);
 
+// Whether log_open would succeed, found out without opening or making anything.
+bool log_can_open(struct str target, struct text *why);
+
 // Keep lines until log_flush (a worker), or write each at once (the default).
 void log_set_buffered(bool buffered);
 void log_flush(void);

@@ -8,7 +8,7 @@
 enum {
 	TAKEN_PER_TURN = 64,
 	TAKEN_AT_LAST = 65535, // no queue is longer
-	REST_MS = 100, // when descriptors or memory are out
+	REST_MS = 100,         // when descriptors or memory are out
 };
 
 static bool accept_one(struct listen *listen)
@@ -17,7 +17,8 @@ static bool accept_one(struct listen *listen)
 	socklen_t len = sizeof(from);
 	int fd;
 	do
-		fd = accept4(listen->fd, (struct sockaddr *)&from, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
+		fd = accept4(
+		    listen->fd, (struct sockaddr *)&from, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
 	while (fd < 0 && (errno == EINTR || errno == ECONNABORTED));
 	if (fd < 0)
 		return false;

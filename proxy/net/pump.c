@@ -27,7 +27,8 @@ size_t pump_bytes(struct pump *pump, struct str bytes)
 	stream_cork(pump->to);
 	stream_write(pump->to, bytes);
 	stream_uncork(pump->to);
-	if (stream_queued(pump->to) > pump->mark)
+	size_t queued = stream_queued(pump->to);
+	if (queued && queued + NET_RAW_SIZE > pump->mark)
 		stream_pause(pump->from);
 	return bytes.len;
 }

@@ -1,8 +1,9 @@
 // pump.h: copies bytes from one stream to another, in one direction.
 //
-// A relay is two pumps.  A pump pauses the stream it reads when the stream it
-// writes has more than `mark` bytes queued, and goes on when these are gone,
-// so memory per direction is bounded however unequal the two peers are.  It
+// A relay is two pumps.  A pump pauses the stream it reads when one more read
+// could leave the stream it writes with more than `mark` bytes queued, and goes
+// on when these are gone, so memory per direction is bounded however unequal
+// the two peers are.  It
 // ends by itself: the source's end is passed on as a half-close, and the
 // other direction lives on.
 //
@@ -38,8 +39,9 @@ void pump_end(struct pump *pump);
 // For STREAM_DRAINED of `to`.
 void pump_drained(struct pump *pump);
 
-// Whether the last line copied is complete and begins with prefix, case of letters aside: what a relay must know to tell an orderly end of a
-// POP3 session from a lost one.  A prefix has four bytes at most.
+// Whether the last line copied is complete and begins with prefix, case of letters aside: what a
+// relay must know to tell an orderly end of a POP3 session from a lost one.  A prefix has four
+// bytes at most.
 bool pump_last_line_is(const struct pump *pump, struct str prefix);
 
 #endif

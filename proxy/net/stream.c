@@ -39,6 +39,7 @@ struct connect {
 };
 
 static void update_reading(struct stream *stream);
+static bool flush_cork(struct stream *stream);
 
 static void tell(struct stream *stream, enum stream_event event)
 {
@@ -57,12 +58,16 @@ static void tell_failed(struct stream *stream)
 		tell(stream, STREAM_FAILED);
 }
 
-// Marks it broken; the owner hears of it from the loop.
+// Marks it broken; the owner hears of it from the loop.  What TLS has to say
+// about it, an alert, goes out first.
 static void break_stream(struct stream *stream, const char *error)
 {
+	if (stream->cork && !stream->error)
+		flush_cork(stream);
 	if (!stream->error)
 		stream->error = error;
-	net_defer(stream->net, &stream->task);
+	if (stream->open)
+		net_defer(stream->net, &stream->task);
 }
 
 // ---- input --------------------------------------------------------------
@@ -79,7 +84,7 @@ static size_t offer(struct stream *stream, struct str bytes)
 static bool may_offer(const struct stream *stream)
 {
 	return stream->open && !stream->paused && !stream->offering && !stream->error &&
-	    !stream->going;
+	       !stream->going;
 }
 
 static void offer_kept(struct stream *stream)
@@ -133,7 +138,8 @@ static void take_encrypted(struct stream *stream)
 		return;
 	size_t len;
 	bool truncated = false;
-	enum tls_result result = tls_read(stream->tls, net->clear, NET_CLEAR_SIZE, &len, &truncated);
+	enum tls_result result =
+	    tls_read(stream->tls, net->clear, NET_CLEAR_SIZE, &len, &truncated);
 	stream->truncated = truncated;
 	if (result == TLS_ENDED)
 		stream->ended = true;
@@ -218,6 +224,8 @@ void stream_pause(struct stream *stream)
 
 void stream_resume(struct stream *stream)
 {
+	if (!stream->open)
+		return;
 	stream->paused = false;
 	if (stream_has_input(stream) || stream->ended)
 		net_defer(stream->net, &stream->task);
@@ -396,7 +404,8 @@ static void run_task(struct net_task *task)
 	update_reading(stream);
 }
 
-static void init(struct stream *stream, struct net *net, const struct stream_owner *owner, void *context)
+static void init(
+    struct stream *stream, struct net *net, const struct stream_owner *owner, void *context)
 {
 	*stream = (struct stream){
 	    .net = net, .owner = owner, .context = context, .read_max = READ_MAX, .open = true};
@@ -405,8 +414,8 @@ static void init(struct stream *stream, struct net *net, const struct stream_own
 	stream->tcp.data = stream;
 }
 
-bool stream_open(struct stream *stream, struct net *net, int fd, const struct stream_owner *owner,
-    void *context)
+bool stream_open(
+    struct stream *stream, struct net *net, int fd, const struct stream_owner *owner, void *context)
 {
 	init(stream, net, owner, context);
 	stream->paused = true;

@@ -57,24 +57,24 @@ struct stream {
 	void *context; // the owner's
 	uv_tcp_t tcp;
 	struct net_task task;
-	struct tls *tls; // NULL in the clear
-	struct buf kept; // input not consumed yet
+	struct tls *tls;              // NULL in the clear
+	struct buf kept;              // input not consumed yet
 	struct stream_output *output; // what the kernel did not take; NULL mostly
 	struct net_cork *cork;        // where output gathers; NULL mostly
 	const char *error;
-	uint64_t bytes_in;  // on the wire
+	uint64_t bytes_in; // on the wire
 	uint64_t bytes_out;
 	uint32_t read_max; // bytes to ask the kernel for at a time
 	bool open : 1;     // initialised and not closing
 	bool paused : 1;
 	bool secret : 1; // wipe what passed through shared buffers
 	bool reading : 1;
-	bool offering : 1;     // on_bytes is running
-	bool ended : 1;        // the peer's end was seen
-	bool ended_told : 1;   // and told
-	bool truncated : 1;    // the end came without TLS's close_notify
-	bool finishing : 1;    // stream_finish was called
-	bool going : 1;        // stream_close_gently was called
+	bool offering : 1;   // on_bytes is running
+	bool ended : 1;      // the peer's end was seen
+	bool ended_told : 1; // and told
+	bool truncated : 1;  // the end came without TLS's close_notify
+	bool finishing : 1;  // stream_finish was called
+	bool going : 1;      // stream_close_gently was called
 	bool failed_told : 1;
 	bool connected : 1;
 	bool secured : 1; // the handshake is over

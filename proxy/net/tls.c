@@ -19,8 +19,8 @@
 // BoringSSL calls them either way; what we pass is the list.
 static const char curves[] = "X25519:P-256";
 static const char ciphers[] = "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256:"
-			      "ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-RSA-CHACHA20-POLY1305:"
-			      "ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-RSA-AES256-GCM-SHA384";
+                              "ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-RSA-CHACHA20-POLY1305:"
+                              "ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-RSA-AES256-GCM-SHA384";
 
 struct tls_server {
 	SSL_CTX *ctx;
@@ -121,7 +121,8 @@ static int choose_alpn(SSL *ssl, const uint8_t **out, uint8_t *out_len, const ui
 	static const uint8_t pop3[] = "\4pop3";
 	(void)ssl;
 	(void)context;
-	int found = SSL_select_next_proto((uint8_t **)out, out_len, pop3, sizeof(pop3) - 1, in, in_len);
+	int found =
+	    SSL_select_next_proto((uint8_t **)out, out_len, pop3, sizeof(pop3) - 1, in, in_len);
 	return found == OPENSSL_NPN_NEGOTIATED ? SSL_TLSEXT_ERR_OK : SSL_TLSEXT_ERR_ALERT_FATAL;
 }
 
@@ -134,7 +135,8 @@ static bool set_up_server(SSL_CTX *ctx, const struct tls_server_options *options
 	if (!options->session_tickets)
 		SSL_CTX_set_options(ctx, SSL_OP_NO_TICKET);
 	return SSL_CTX_set_session_id_context(ctx, session_context, sizeof(session_context) - 1) &&
-	    SSL_CTX_set_chain_and_key(ctx, options->chain, options->num_chain, options->key, NULL);
+	       SSL_CTX_set_chain_and_key(
+	           ctx, options->chain, options->num_chain, options->key, NULL);
 }
 
 struct tls_server *tls_server_new(const struct tls_server_options *options, struct text *why)
@@ -173,7 +175,8 @@ static enum ssl_verify_result_t verify(SSL *ssl, uint8_t *out_alert)
 	struct text why = TEXT(room);
 	for (; num < sk_CRYPTO_BUFFER_num(sent) && num < CHAIN_MAX; num++) {
 		const CRYPTO_BUFFER *der = sk_CRYPTO_BUFFER_value(sent, num);
-		chain[num] = (struct str){(const char *)CRYPTO_BUFFER_data(der), CRYPTO_BUFFER_len(der)};
+		chain[num] =
+		    (struct str){(const char *)CRYPTO_BUFFER_data(der), CRYPTO_BUFFER_len(der)};
 	}
 	if (tls->client->verify(tls->client->context, chain, num, tls->name, &why))
 		return ssl_verify_ok;
@@ -331,7 +334,8 @@ enum tls_result tls_read(
 		if (n > 0)
 			*out_len += (size_t)n;
 	}
-	*out_truncated = result == TLS_ENDED && !(SSL_get_shutdown(tls->ssl) & SSL_RECEIVED_SHUTDOWN);
+	*out_truncated =
+	    result == TLS_ENDED && !(SSL_get_shutdown(tls->ssl) & SSL_RECEIVED_SHUTDOWN);
 	return result;
 }
 

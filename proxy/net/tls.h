@@ -40,8 +40,8 @@ void tls_server_free(struct tls_server **server);
 
 // Judges a peer's certificate chain (leaf first, DER) for a name.  False with
 // the reason in *why refuses it.
-typedef bool tls_verify_fn(void *context, const struct str *chain, size_t num_chain,
-    const char *name, struct text *why);
+typedef bool tls_verify_fn(
+    void *context, const struct str *chain, size_t num_chain, const char *name, struct text *why);
 
 // The verifier may be NULL: then any certificate will do.
 struct tls_client *tls_client_new(tls_verify_fn *verify, void *context, struct text *why);

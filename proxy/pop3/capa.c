@@ -11,7 +11,8 @@ static void add_line(struct text *out, bool wanted, struct str line)
 	text_add(out, STR("\r\n"));
 }
 
-static void add_mechanisms(const struct capa *capa, struct text *out, struct str before, struct str after)
+static void add_mechanisms(
+    const struct capa *capa, struct text *out, struct str before, struct str after)
 {
 	for (enum mechanism mechanism = 0; mechanism < MECHANISMS; mechanism++) {
 		if (!(mechanism_claim(mechanism) & capa->claims))

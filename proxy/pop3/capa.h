@@ -9,11 +9,11 @@
 #include "proxy/base/text.h"
 
 struct capa {
-	bool stls;           // offered now
-	unsigned claims;     // kinds of claim welcome now
-	bool top;            // the backend's
-	bool uidl;           // the backend's
-	bool pipelining;     // the backend's
+	bool stls;       // offered now
+	unsigned claims; // kinds of claim welcome now
+	bool top;        // the backend's
+	bool uidl;       // the backend's
+	bool pipelining; // the backend's
 };
 
 // Room for either list.

@@ -15,7 +15,8 @@ bool claim_plain(struct claim *claim, const char *mechanism, struct str user, st
 		return false;
 	char *copy = str_dup(user);
 	claim_done(claim);
-	*claim = (struct claim){.kind = CLAIM_plain, .mechanism = mechanism, .user = {copy, user.len}};
+	*claim =
+	    (struct claim){.kind = CLAIM_plain, .mechanism = mechanism, .user = {copy, user.len}};
 	secret_set(&claim->password, password);
 	return true;
 }

@@ -33,8 +33,7 @@ static bool argument_fits(enum verb verb, struct str argument)
 	return false;
 }
 
-enum command_result command_parse(
-    struct str line, enum verb *out_verb, struct str *out_argument)
+enum command_result command_parse(struct str line, enum verb *out_verb, struct str *out_argument)
 {
 	struct str name;
 	str_cut(line, ' ', &name, out_argument);

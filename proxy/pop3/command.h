@@ -22,7 +22,6 @@ enum command_result {
 
 // RFC 1939 section 3: the keyword is compared without regard to case and one
 // space stands before the argument.  *out_argument is a slice of the line.
-enum command_result command_parse(
-    struct str line, enum verb *out_verb, struct str *out_argument);
+enum command_result command_parse(struct str line, enum verb *out_verb, struct str *out_argument);
 
 #endif

@@ -1,8 +1,7 @@
 // line.c: finding the ends of lines.  See line.h.
 #include "proxy/pop3/line.h"
 
-enum line_result line_cut_lenient(
-    struct str in, size_t max, struct str *out_line, size_t *out_used)
+enum line_result line_cut_lenient(struct str in, size_t max, struct str *out_line, size_t *out_used)
 {
 	size_t lf = str_find(str_take(in, max), '\n');
 	if (lf == max)
@@ -28,8 +27,8 @@ enum line_result line_cut_strict(struct str in, size_t max, struct str *out_line
 	struct str line = {0};
 	size_t used = 0;
 	enum line_result result = line_cut_lenient(in, max, &line, &used);
-	struct str seen = result == LINE_MORE || result == LINE_TOO_LONG ? str_take(in, max)
-									 : str_take(in, used);
+	struct str seen =
+	    result == LINE_MORE || result == LINE_TOO_LONG ? str_take(in, max) : str_take(in, used);
 	if (str_find(seen, '\0') < seen.len)
 		return LINE_NUL;
 	if (has_bare_cr(seen))

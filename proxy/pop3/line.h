@@ -24,8 +24,7 @@ enum line_result {
 
 // The first line of `in`, without its end, into *out_line; the bytes it takes
 // with its end into *out_used.  Both are set for LINE_FOUND only.
-enum line_result line_cut_strict(
-    struct str in, size_t max, struct str *out_line, size_t *out_used);
+enum line_result line_cut_strict(struct str in, size_t max, struct str *out_line, size_t *out_used);
 enum line_result line_cut_lenient(
     struct str in, size_t max, struct str *out_line, size_t *out_used);
 

@@ -1,6 +1,12 @@
 // reply.c: making and reading replies.  See reply.h.
 #include "proxy/pop3/reply.h"
 
+#include <openssl/base64.h>
+
+#include "proxy/base/die.h"
+
+enum { CHALLENGE_MAX = 300 }; // ours; what a mechanism sends is never a peer's
+
 #define REPLY(token, text) [REPLY_##token] = {text "\r\n", sizeof(text "\r\n") - 1},
 static const struct str lines[REPLIES] = {
 #include "proxy/pop3/replies.def"
@@ -26,10 +32,13 @@ void reply_refused_in_clear(struct text *out, struct str hint)
 	text_add(out, STR(".\r\n"));
 }
 
-void reply_continuation(struct text *out, struct str base64)
+void reply_continuation(struct text *out, struct str challenge)
 {
+	uint8_t base64[CHALLENGE_MAX / 3 * 4 + 1];
+	BUG_ON(challenge.len > CHALLENGE_MAX);
+	size_t len = EVP_EncodeBlock(base64, (const uint8_t *)challenge.at, challenge.len);
 	text_add(out, STR("+ "));
-	text_add(out, base64);
+	text_add(out, (struct str){(const char *)base64, len});
 	text_add(out, STR("\r\n"));
 }
 
@@ -71,6 +80,7 @@ void reply_pass_on(struct text *out, struct str line, bool login_refused)
 		text_add(out, STR("[AUTH] "));
 	rest = str_take(rest, REPLY_MAX - 2 - out->len);
 	for (size_t i = 0; i < rest.len; i++)
-		text_add_char(out, str_has_control(str_take(str_drop(rest, i), 1)) ? '?' : rest.at[i]);
+		text_add_char(
+		    out, str_has_control(str_take(str_drop(rest, i), 1)) ? '?' : rest.at[i]);
 	text_add(out, STR("\r\n"));
 }

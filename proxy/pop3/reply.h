@@ -26,10 +26,16 @@ void reply_greeting(struct text *out, struct str greeting);
 // instead.
 void reply_refused_in_clear(struct text *out, struct str hint);
 
-// A continuation (RFC 5034 section 4): "+ " and base64, which may be empty.
-void reply_continuation(struct text *out, struct str base64);
+// A continuation (RFC 5034 section 4): "+ " and the challenge in base64, which
+// may be empty.
+void reply_continuation(struct text *out, struct str challenge);
 
-enum reply_status { REPLY_STATUS_ok, REPLY_STATUS_err, REPLY_STATUS_continuation, REPLY_STATUS_other };
+enum reply_status {
+	REPLY_STATUS_ok,
+	REPLY_STATUS_err,
+	REPLY_STATUS_continuation,
+	REPLY_STATUS_other
+};
 
 // What a store's line says (RFC 1939 section 3; any text or none may follow).
 enum reply_status reply_status_of(struct str line);

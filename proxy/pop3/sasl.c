@@ -31,7 +31,8 @@ enum mechanism mechanism_find(struct str name)
 	return MECHANISMS;
 }
 
-static enum sasl_result take(struct sasl *sasl, const struct str *response, struct sasl_answer *answer)
+static enum sasl_result take(
+    struct sasl *sasl, const struct str *response, struct sasl_answer *answer)
 {
 	enum sasl_result result = mechanisms[sasl->mechanism].step(sasl, response, answer);
 	sasl->step++;
@@ -45,8 +46,7 @@ static enum sasl_result take_base64(struct sasl *sasl, struct str line, struct s
 	size_t len = 0;
 	enum sasl_result result = SASL_REFUSED;
 	answer->reply = REPLY_base64;
-	if (EVP_DecodeBase64(
-		decoded, &len, sizeof(decoded), (const uint8_t *)line.at, line.len)) {
+	if (EVP_DecodeBase64(decoded, &len, sizeof(decoded), (const uint8_t *)line.at, line.len)) {
 		struct str response = {(const char *)decoded, len};
 		result = take(sasl, &response, answer);
 	}

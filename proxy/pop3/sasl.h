@@ -55,8 +55,8 @@ enum mechanism mechanism_find(struct str name);
 
 // Begins with the initial response as it stands in the AUTH line: empty for
 // none, "=" for an empty one.
-enum sasl_result sasl_begin(struct sasl *sasl, enum mechanism mechanism, struct str initial,
-    struct sasl_answer *answer);
+enum sasl_result sasl_begin(
+    struct sasl *sasl, enum mechanism mechanism, struct str initial, struct sasl_answer *answer);
 
 // Goes on with a client's line; "*" cancels.
 enum sasl_result sasl_continue(struct sasl *sasl, struct str line, struct sasl_answer *answer);

@@ -11,7 +11,8 @@ static enum sasl_result ask(struct sasl_answer *answer, struct str prompt)
 	return SASL_CHALLENGE;
 }
 
-enum sasl_result sasl_login(struct sasl *sasl, const struct str *response, struct sasl_answer *answer)
+enum sasl_result sasl_login(
+    struct sasl *sasl, const struct str *response, struct sasl_answer *answer)
 {
 	if (!response)
 		return ask(answer, STR("Username:"));

@@ -9,10 +9,11 @@ static bool parse(struct str message, struct str *out_user, struct str *out_pass
 {
 	struct str as, rest;
 	return str_cut(message, '\0', &as, &rest) && str_cut(rest, '\0', out_user, out_password) &&
-	    (str_is_empty(as) || str_eq(as, *out_user));
+	       (str_is_empty(as) || str_eq(as, *out_user));
 }
 
-enum sasl_result sasl_plain(struct sasl *sasl, const struct str *response, struct sasl_answer *answer)
+enum sasl_result sasl_plain(
+    struct sasl *sasl, const struct str *response, struct sasl_answer *answer)
 {
 	struct str user, password;
 	(void)sasl;

@@ -35,6 +35,7 @@ bool filter_enter(struct text *why)
 	int failed = filter ? load(filter) : -ENOMEM;
 	seccomp_release(filter);
 	if (failed)
-		text_addf(why, "the kernel refuses the filter of system calls: %s", strerror(-failed));
+		text_addf(
+		    why, "the kernel refuses the filter of system calls: %s", strerror(-failed));
 	return !failed;
 }

@@ -1,11 +1,12 @@
 // worker.c: a worker's life.  See worker.h.
 //
 // It reads like a recipe: give up root, open the loop, take the sockets, give
-// up all other system calls, say ready, serve, drain.  A worker never changes its configuration; a reload
-// starts others and drains this one.
+// up all other system calls, say ready, serve, drain.  A worker never changes its configuration; a
+// reload starts others and drains this one.
 #include "proxy/server/worker.h"
 
 #include <errno.h>
+#include <malloc.h>
 #include <stdlib.h>
 #include <sys/random.h>
 #include <unistd.h>
@@ -18,8 +19,10 @@
 #include "proxy/server/sandbox.h"
 #include "proxy/session/session.h"
 
-// Between two lines about failing accepts.
-enum { COMPLAINT_MS = 10 * 1000 };
+enum {
+	COMPLAINT_MS = 10 * 1000, // between two lines about failing accepts
+	LARGE = 32 * 1024,        // a block of memory that is worth giving back
+};
 
 struct worker {
 	const struct worker_start *start;
@@ -115,6 +118,15 @@ static void open_loop(void)
 		fail("watch the channel");
 }
 
+// Queues for slow clients are large and short-lived.  From pages of their own
+// they go back to the system at once; left alone, malloc would raise that
+// threshold when it sees them freed and keep their memory from then on.
+static void give_memory_back(void)
+{
+	mallopt(M_MMAP_THRESHOLD, LARGE);
+	mallopt(M_TRIM_THRESHOLD, 2 * LARGE);
+}
+
 static void close_off(void)
 {
 	char room[256];
@@ -129,6 +141,7 @@ void worker_run(const struct worker_start *start)
 {
 	worker.start = start;
 	sandbox_enter(&start->identity);
+	give_memory_back();
 	limits_be_worker(start->limits, start->id);
 	log_set_buffered(true);
 	open_loop();

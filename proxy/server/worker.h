@@ -23,7 +23,7 @@ struct worker_socket {
 struct worker_start {
 	const struct snapshot *snapshot;
 	struct limits *limits;
-	unsigned id;         // of the place in the limits' pages
+	unsigned id; // of the place in the limits' pages
 	unsigned generation;
 	int channel;
 	const struct worker_socket *sockets; // listening

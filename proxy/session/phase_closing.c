@@ -25,7 +25,7 @@ static bool can_reply(const struct session *session)
 	bool wants_tls = session->listener->options.tls == LISTENER_TLS_implicit;
 	bool in_handshake = session->client.tls && !session->tls_version;
 	return session->last_phase != PHASE_relay && !in_handshake &&
-	    (session->tls_version || !wants_tls);
+	       (session->tls_version || !wants_tls);
 }
 
 static void close_client(struct session *session)

@@ -223,7 +223,7 @@ static size_t on_bytes(struct session *session, struct str bytes)
 		n = take_one(session, str_drop(bytes, used));
 		used += n;
 	} while (n && used < bytes.len && session->phase == PHASE_command &&
-	    stream_queued(&session->client) <= ANSWERS_MAX);
+	         stream_queued(&session->client) <= ANSWERS_MAX);
 	if (session->phase == PHASE_command && stream_queued(&session->client) > ANSWERS_MAX)
 		stream_pause(&session->client);
 	return used;

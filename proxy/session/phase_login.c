@@ -30,7 +30,8 @@ static void on_logged_in(struct session *session)
 	session->server = session->upstream.server;
 	session_adopt_store(session);
 	if (limits_take(session->house->limits, key,
-		session->listener->options.max_connections_per_user, &session->places[PLACE_user])) {
+	        session->listener->options.max_connections_per_user,
+	        &session->places[PLACE_user])) {
 		pass_on(session, false);
 		claim_forget_password(&session->claim);
 		session_enter(session, PHASE_relay);

@@ -25,8 +25,8 @@ static bool client_is_done(const struct session *session)
 static bool store_is_done(const struct session *session)
 {
 	return pump_last_line_is(&session->down, STR("+OK")) ||
-	    pump_last_line_is(&session->down, STR("-ERR")) ||
-	    pump_last_line_is(&session->down, STR(".\r\n"));
+	       pump_last_line_is(&session->down, STR("-ERR")) ||
+	       pump_last_line_is(&session->down, STR(".\r\n"));
 }
 
 static void end_in_order(struct session *session)
@@ -90,7 +90,8 @@ static size_t on_store_bytes(struct stream *stream, struct str bytes)
 static void on_store_ended(struct session *session)
 {
 	bool truncated = session->store.truncated;
-	on_store_gone(session, truncated ? "without TLS's close_notify" : "in the middle of the session");
+	on_store_gone(
+	    session, truncated ? "without TLS's close_notify" : "in the middle of the session");
 }
 
 static void on_store_drained(struct session *session)

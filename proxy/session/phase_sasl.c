@@ -5,11 +5,6 @@
 // the client may try again or something else.
 #include "proxy/session/session_priv.h"
 
-#include <openssl/base64.h>
-
-// Room for our longest challenge in base64.
-enum { CHALLENGE_MAX = 1024 };
-
 static void enter(struct session *session)
 {
 	(void)session;
@@ -17,15 +12,14 @@ static void enter(struct session *session)
 
 static void send_challenge(struct session *session, struct str challenge)
 {
-	uint8_t base64[CHALLENGE_MAX];
-	char room[CHALLENGE_MAX + 8];
+	char room[REPLY_MAX];
 	struct text line = TEXT(room);
-	size_t len = EVP_EncodeBlock(base64, (const uint8_t *)challenge.at, challenge.len);
-	reply_continuation(&line, (struct str){(const char *)base64, len});
+	reply_continuation(&line, challenge);
 	stream_write(&session->client, text_str(&line));
 }
 
-static void go_on(struct session *session, enum sasl_result result, const struct sasl_answer *answer)
+static void go_on(
+    struct session *session, enum sasl_result result, const struct sasl_answer *answer)
 {
 	switch (result) {
 	case SASL_CHALLENGE: send_challenge(session, answer->challenge); return;

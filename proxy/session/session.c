@@ -46,7 +46,8 @@ static void set_deadline(struct session *session, enum deadline deadline)
 	switch (deadline) {
 	case HANDSHAKE: timer_set(&session->timer, options->handshake_timeout); return;
 	case PREAUTH:
-		timer_set(&session->timer, session->preauth_end > now ? session->preauth_end - now : 0);
+		timer_set(
+		    &session->timer, session->preauth_end > now ? session->preauth_end - now : 0);
 		return;
 	case SESSION: timer_set(&session->timer, options->session_timeout); return;
 	case FLUSH: timer_set(&session->timer, FLUSH_MS); return;
@@ -103,7 +104,7 @@ unsigned session_claims(const struct session *session)
 {
 	unsigned methods = session->listener->options.login;
 	bool plain = methods & LOGIN_METHOD_basic ||
-	    (methods & LOGIN_METHOD_basic_tls && session->tls_version);
+	             (methods & LOGIN_METHOD_basic_tls && session->tls_version);
 	return plain ? CLAIM_plain : 0;
 }
 
@@ -133,8 +134,6 @@ void session_handle_closed(struct session *session)
 {
 	if (--session->handles)
 		return;
-	for (size_t i = 0; i < PLACES; i++)
-		limits_give_back(session->house->limits, &session->places[i]);
 	session_forget_login(session);
 	upstream_done(&session->upstream);
 	leave_house(session);
@@ -179,6 +178,8 @@ static void on_timer_closed(struct timer *timer)
 
 static void on_closed(struct session *session)
 {
+	for (size_t i = 0; i < PLACES; i++)
+		limits_give_back(session->house->limits, &session->places[i]);
 	timer_close(&session->timer, on_timer_closed);
 	session_handle_closed(session);
 }
@@ -224,10 +225,10 @@ static enum reason take_places(struct session *session)
 	const struct listener_options *options = &session->listener->options;
 	struct str listener = str_of(session->listener->name);
 	if (!limits_take(limits, limits_key_listener(listener), options->max_connections,
-		&session->places[PLACE_listener]))
+	        &session->places[PLACE_listener]))
 		return REASON_max_connections;
 	if (!limits_take(limits, limits_key_ip(listener, &session->peer),
-		options->max_connections_per_ip, &session->places[PLACE_ip]))
+	        options->max_connections_per_ip, &session->places[PLACE_ip]))
 		return REASON_max_connections_per_ip;
 	return REASONS;
 }

@@ -19,7 +19,8 @@ static struct tls_server *load_certificate(
 	struct tls_server *server = certs_load(
 	    pair->options.chain, pair->options.key, listener->options.session_tickets, &why);
 	if (!server)
-		problems_add(problems, config->path, pair->place, "certificate \"%s\": %s", pair->name, room);
+		problems_add(problems, config->path, pair->place, "certificate \"%s\": %s",
+		    pair->name, room);
 	return server;
 }
 
@@ -65,6 +66,15 @@ static void load_backend(struct snapshot *snapshot, size_t i, struct problems *p
 		    config->name, room);
 }
 
+static void check_log(const struct config *config, struct problems *problems)
+{
+	char room[512];
+	struct text why = TEXT(room);
+	if (!log_can_open(str_of(config->log.target), &why))
+		problems_add(problems, config->path, config->log_places[LOG_OPTION_target],
+		    "target: %s", room);
+}
+
 struct snapshot *snapshot_load(const char *path, struct problems *problems)
 {
 	struct config *config = config_load(path, problems);
@@ -76,6 +86,7 @@ struct snapshot *snapshot_load(const char *path, struct problems *problems)
 	snapshot->clients = xcalloc(config->num_backends, sizeof(*snapshot->clients));
 	snapshot->trusts = xcalloc(config->num_backends, sizeof(*snapshot->trusts));
 	snapshot->certificates = xcalloc(config->num_listeners, sizeof(*snapshot->certificates));
+	check_log(config, problems);
 	load_certificates(snapshot, problems);
 	for (size_t i = 0; i < config->num_backends; i++)
 		load_backend(snapshot, i, problems);
