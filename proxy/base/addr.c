@@ -15,7 +15,7 @@ static bool parse_port(struct str s, uint16_t *out_port)
 static bool parse_ip(struct str ip, int family, uint16_t port, struct addr *out)
 {
 	char c_string[INET6_ADDRSTRLEN];
-	if (ip.len >= sizeof(c_string))
+	if (ip.len >= sizeof(c_string) || str_has_control(ip))
 		return false;
 	memcpy(c_string, ip.at, ip.len);
 	c_string[ip.len] = '\0';

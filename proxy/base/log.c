@@ -47,6 +47,7 @@ static struct {
 	enum log_format format;
 	enum log_level level;
 	uint64_t lost; // lines that could not be written, not yet told
+	bool torn;     // the last one was written in part
 	size_t waiting_len;
 	char waiting[PIPE_BUF];
 } sink = {.fd = STDERR_FILENO, .level = LOG_LEVEL_info};
@@ -110,7 +111,8 @@ bool log_wants(enum log_level level)
 	return level <= sink.level;
 }
 
-// Writes whole lines; what the target does not take is lost and counted.
+// Writes whole lines; what the target does not take is lost and counted.  A
+// line that was torn is ended before the next one.
 static void write_out(const char *at, size_t len)
 {
 	while (len) {
@@ -119,6 +121,7 @@ static void write_out(const char *at, size_t len)
 			continue;
 		if (n <= 0)
 			break;
+		sink.torn = at[n - 1] != '\n';
 		at += n;
 		len -= (size_t)n;
 	}
@@ -126,14 +129,20 @@ static void write_out(const char *at, size_t len)
 		sink.lost += at[i] == '\n';
 }
 
+static void finish(struct log_line *line);
+
 static void tell_lost(void)
 {
 	struct log_line line;
 	uint64_t lost = sink.lost;
 	sink.lost = 0;
+	if (sink.torn)
+		write_out("\n", 1);
 	log_begin(&line, LOG_log_lines_lost);
+	if (line.skipped)
+		return;
 	log_u64(&line, "lines", lost);
-	text_add_char(&line.text, '\n');
+	finish(&line);
 	write_out(line.text.at, line.text.len);
 	if (sink.lost)
 		sink.lost += lost - 1;
@@ -300,37 +309,43 @@ static void send_line(struct str line)
 		log_flush();
 }
 
+// Notes what was left out, and ends the line.
+static void finish(struct log_line *line)
+{
+	bool json = sink.format == LOG_FORMAT_json;
+	bool cut = line->text.truncated;
+	line->text.truncated = false;
+	line->text.cap = sizeof(line->room);
+	if (cut)
+		text_add(&line->text, json ? STR(",\"cut\":true") : STR(" cut=true"));
+	if (json)
+		text_add_char(&line->text, '}');
+	if (!sink.to_syslog)
+		text_add_char(&line->text, '\n');
+}
+
 void log_end(struct log_line *line)
 {
 	if (line->skipped)
 		return;
-	bool cut = line->text.truncated;
-	line->text.truncated = false;
-	line->text.cap = sizeof(line->room);
-	if (cut && sink.format == LOG_FORMAT_json)
-		text_add(&line->text, STR(",\"cut\":true"));
-	else if (cut)
-		text_add(&line->text, STR(" cut=true"));
-	if (sink.format == LOG_FORMAT_json)
-		text_add_char(&line->text, '}');
-	if (sink.to_syslog) {
+	finish(line);
+	if (sink.to_syslog)
 		syslog(line->room[0] - '0', "%s", line->room + 1);
-		return;
-	}
-	text_add_char(&line->text, '\n');
-	send_line(text_str(&line->text));
+	else
+		send_line(text_str(&line->text));
 }
 
 void log_why(enum log_event event, const char *format, ...)
 {
-	char room[1024];
-	struct text why = TEXT(room);
+	char why[1024];
 	struct log_line line;
 	va_list args;
 	va_start(args, format);
-	text_addv(&why, format, args);
+	int len = vsnprintf(why, sizeof(why), format, args);
 	va_end(args);
 	log_begin(&line, event);
-	log_str(&line, "why", text_str(&why));
+	log_str(&line, "why", len < 0 ? STR("") : str_of(why));
+	if (!line.skipped && len >= (int)sizeof(why))
+		line.text.truncated = true;
 	log_end(&line);
 }

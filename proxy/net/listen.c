@@ -76,5 +76,6 @@ void listen_close(struct listen *listen)
 		;
 	uv_close((uv_handle_t *)&listen->poll, NULL);
 	close(listen->fd);
+	listen->fd = -1; // the number may be somebody else's from now on
 	timer_close(&listen->rest, NULL);
 }

@@ -49,7 +49,6 @@ void net_init(struct net *net)
 	int failed = uv_loop_init(&net->loop);
 	BUG_ON(failed);
 	uv_idle_init(&net->loop, &net->idle);
-	uv_unref((uv_handle_t *)&net->idle);
 	uv_prepare_init(&net->loop, &net->prepare);
 	uv_unref((uv_handle_t *)&net->prepare);
 	net->idle.data = net->prepare.data = net;

@@ -81,9 +81,15 @@ static size_t offer(struct stream *stream, struct str bytes)
 	return used;
 }
 
+static bool is_in_handshake(const struct stream *stream)
+{
+	return stream->tls && !stream->secured;
+}
+
+// Never during a handshake: what is kept then came in the clear.
 static bool may_offer(const struct stream *stream)
 {
-	return stream->open && !stream->paused && !stream->offering && !stream->error &&
+	return !is_in_handshake(stream) && stream->open && !stream->paused && !stream->offering && !stream->error &&
 	       !stream->going;
 }
 
@@ -149,8 +155,25 @@ static void take_encrypted(struct stream *stream)
 		take_input(stream, (struct str){net->clear, len});
 }
 
+// libuv calls it an end when the kernel reports a hang-up behind the last bytes,
+// also where that was a reset; the socket knows.
+static int error_behind_end(const struct stream *stream)
+{
+	uv_os_fd_t fd;
+	int error = 0;
+	socklen_t len = sizeof(error);
+	if (uv_fileno((const uv_handle_t *)&stream->tcp, &fd) == 0)
+		getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &len);
+	return error;
+}
+
 static void take_end(struct stream *stream)
 {
+	int error = error_behind_end(stream);
+	if (error) {
+		break_stream(stream, uv_strerror(-error));
+		return;
+	}
 	if (!stream->tls) {
 		stream->ended = true;
 		return;
@@ -200,7 +223,7 @@ static bool wants_reading(const struct stream *stream)
 {
 	if (!stream->open || !stream->connected || stream->ended || stream->error)
 		return false;
-	if (stream->tls && !stream->secured)
+	if (is_in_handshake(stream))
 		return true;
 	return stream->paused ? !stream_has_input(stream) : buf_len(&stream->kept) <= STREAM_KEEP;
 }
@@ -486,10 +509,11 @@ void stream_secure_client(struct stream *stream, const struct tls_client *client
 static void on_closed(uv_handle_t *handle)
 {
 	struct stream *stream = handle->data;
+	struct tls *tls = stream->tls; // what stream_error points to may lie there
 	buf_done(&stream->kept);
 	free_output(stream);
-	tls_free(&stream->tls);
 	stream->owner->on_event(stream, STREAM_CLOSED);
+	tls_free(&tls);
 }
 
 static void begin_close(struct stream *stream)

@@ -6,12 +6,12 @@
 // A CR LF in a name would be a second command to the store.
 static bool can_be_sent(struct str part)
 {
-	return part.len <= CLAIM_PART_MAX && !str_has_control(part);
+	return part.len && part.len <= CLAIM_PART_MAX && !str_has_control(part);
 }
 
 bool claim_plain(struct claim *claim, const char *mechanism, struct str user, struct str password)
 {
-	if (str_is_empty(user) || !can_be_sent(user) || !can_be_sent(password))
+	if (!can_be_sent(user) || !can_be_sent(password))
 		return false;
 	char *copy = str_dup(user);
 	claim_done(claim);

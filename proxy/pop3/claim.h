@@ -25,7 +25,7 @@ struct claim {
 };
 
 // Fills in the claim (zero or done before).  False when one of the two could
-// not be sent to a store as it is: empty user, control bytes, too long.
+// not be sent to a store as it is: empty, control bytes, too long.
 __attribute__((warn_unused_result)) bool claim_plain(
     struct claim *claim, const char *mechanism, struct str user, struct str password);
 

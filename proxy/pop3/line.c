@@ -8,11 +8,14 @@ enum line_result line_cut_lenient(struct str in, size_t max, struct str *out_lin
 		return LINE_TOO_LONG;
 	if (lf == in.len)
 		return LINE_MORE;
-	*out_line = str_take(in, lf);
-	*out_used = lf + 1;
+	struct str line = str_take(in, lf);
 	if (lf && in.at[lf - 1] == '\r')
-		out_line->len--;
-	return str_find(*out_line, '\0') < out_line->len ? LINE_NUL : LINE_FOUND;
+		line.len--;
+	if (str_find(line, '\0') < line.len)
+		return LINE_NUL;
+	*out_line = line;
+	*out_used = lf + 1;
+	return LINE_FOUND;
 }
 
 // A CR may be the last byte so far: its LF is still on the way.
