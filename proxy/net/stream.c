@@ -89,8 +89,8 @@ static bool is_in_handshake(const struct stream *stream)
 // Never during a handshake: what is kept then came in the clear.
 static bool may_offer(const struct stream *stream)
 {
-	return !is_in_handshake(stream) && stream->open && !stream->paused && !stream->offering && !stream->error &&
-	       !stream->going;
+	return !is_in_handshake(stream) && stream->open && !stream->paused && !stream->offering &&
+	       !stream->error && !stream->going;
 }
 
 static void offer_kept(struct stream *stream)
