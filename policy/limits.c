@@ -1,7 +1,7 @@
 // limits.c: the shared pages, the counts in them, and how a count survives
 // the death of whoever was just changing it.  See limits.h.
 //
-// A key chooses one set of 16 words (two cache lines) and a tag.  A word holds
+// A key chooses one set of 32 words (four cache lines) and a tag.  A word holds
 // a tag and how many places were taken under it; a word that counts 0 is free
 // for any tag.  Two workers may claim two words for one tag at the same moment,
 // so a set is always looked at as a whole and the count is the sum.
@@ -38,10 +38,11 @@
 #include "proxy/base/die.h"
 
 enum {
-	SET_WORDS = 16,
-	// Room for 2^18 keys in 2 MiB: more would spread the same sessions over
-	// more pages, fewer would fill some sets long before the others.
-	SETS = 1 << 14,
+	SET_WORDS = 32,
+	// 2 MiB.  A larger table would spread the same sessions over more pages.
+	// With sets as large as these none fills up before there are some 130,000
+	// keys; beyond that a few places are refused although they are free.
+	SETS = 1 << 13,
 	WORDS = SETS * SET_WORDS,
 	ENTRIES = 1 << 19, // places that one worker can hold
 	NO_WORKER = LIMITS_WORKERS,

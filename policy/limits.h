@@ -55,8 +55,8 @@ uint64_t limits_key_listener(struct str listener);
 uint64_t limits_key_ip(struct str listener, const struct addr *ip);
 uint64_t limits_key_user(struct str backend, struct str user);
 
-// Takes one of `max` places under the key.  False when all are taken, or the
-// pages are full.
+// Takes one of `max` places under the key.  False when all are taken, or when
+// there are so many keys (some 130,000) that there is no room for this one.
 __attribute__((warn_unused_result)) bool limits_take(
     struct limits *limits, uint64_t key, uint64_t max, struct limits_place *out_place);
 

@@ -7,7 +7,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/tcp.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -206,7 +205,6 @@ static bool serve(struct store *store, int fd)
 {
 	struct listen listen = {
 	    .on_accepted = on_accepted, .on_failed = on_failed, .context = store};
-	signal(SIGPIPE, SIG_IGN);
 	net_init(&store->net);
 	if (!listen_open(&listen, &store->net, fd))
 		return false;

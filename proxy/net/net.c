@@ -1,6 +1,7 @@
 // net.c: the loop, its buffers and its tasks.  See net.h.
 #include "proxy/net/net.h"
 
+#include <signal.h>
 #include <stdlib.h>
 
 #include "proxy/base/die.h"
@@ -46,6 +47,7 @@ static void before_sleep(uv_prepare_t *prepare)
 
 void net_init(struct net *net)
 {
+	signal(SIGPIPE, SIG_IGN);
 	int failed = uv_loop_init(&net->loop);
 	BUG_ON(failed);
 	uv_idle_init(&net->loop, &net->idle);

@@ -56,7 +56,8 @@ struct net {
 	struct net_cork corks[NET_CORKS];
 };
 
-// Aborts when the kernel refuses an event loop.
+// Also has the process ignore SIGPIPE, which writing to a peer that has gone
+// would raise.  Aborts when the kernel refuses an event loop.
 void net_init(struct net *net);
 
 // Everything on the loop must have reported that it is closed.

@@ -293,7 +293,7 @@ static void on_written(uv_write_t *request, int status)
 	struct stream *stream = request->data;
 	if (!stream->open)
 		return;
-	if (status < 0) {
+	if (status < 0 || stream->error) {
 		stream->error = stream->error ? stream->error : uv_strerror(status);
 		tell_failed(stream);
 		return;
@@ -396,7 +396,8 @@ void stream_uncork(struct stream *stream)
 
 void stream_write(struct stream *stream, struct str bytes)
 {
-	if (!stream->open || stream->error || stream->finishing || stream->going || !bytes.len)
+	bool may_write = stream->open && !stream->error && !stream->finishing && !stream->going;
+	if (!may_write || is_in_handshake(stream) || !bytes.len)
 		return;
 	if (!stream->tls)
 		stream_write_raw(stream, bytes);

@@ -107,6 +107,7 @@ static inline bool stream_has_input(const struct stream *stream)
 	return buf_len(&stream->kept) > 0;
 }
 
+// Does nothing during a TLS handshake, after stream_finish and after a failure.
 void stream_write(struct stream *stream, struct str bytes);
 
 // Gathers what is written until stream_uncork, so that it leaves in as few

@@ -50,7 +50,7 @@ static enum sasl_result take_base64(struct sasl *sasl, struct str line, struct s
 		struct str response = {(const char *)decoded, len};
 		result = take(sasl, &response, answer);
 	}
-	explicit_bzero(decoded, len);
+	explicit_bzero(decoded, sizeof(decoded)); // also what a failed decoding left
 	return result;
 }
 

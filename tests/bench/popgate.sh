@@ -1,0 +1,33 @@
+#!/usr/bin/env bash
+# popgate for the load harness: its run.sh takes this file with
+# --script popgate=tests/bench/popgate.sh, next to the scripts of the peers.
+# The harness's peers/lib.sh does most of the work; it is found through
+# BENCH_DIR, or beside the run.sh that called.  POPGATE names the binary.
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+: "${BENCH_DIR:=$PWD}" "${POPGATE:=$here/../../bazel-bin/proxy/popgate}"
+. "$BENCH_DIR/peers/lib.sh"
+
+serve() {
+	tickets=false level=warn
+	[ "$TICKETS" = 1 ] && tickets=true
+	[ "$SESSION_LOG" = 1 ] && level=info
+	cat >"$dir/popgate.conf" <<END
+workers: $WORKERS
+log: { target: "$dir/popgate.log", level: $level }
+certificates:
+  bench: { chain: "$CERTS/cert.pem", key: "$CERTS/key.pem" }
+backends:
+  popsink: { servers: ["$ADDR:$BACKEND_PORT"], tls: none }
+defaults:
+  backend: popsink
+  session_tickets: $tickets
+  session_timeout: 1h
+  preauth_timeout: 10m
+  max_connections_per_user: 1000000
+listeners:
+  pop3s: { bind: ["$ADDR:$TLS_PORT"], tls: implicit }
+  pop3: { bind: ["$ADDR:$POP_PORT"], tls: stls }
+END
+	launch "$POPGATE" serve -c "$dir/popgate.conf"
+}
+peer_main "$TLS_PORT"

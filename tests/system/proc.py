@@ -1,0 +1,94 @@
+"""What /proc tells about processes: children, descriptors, memory, and which process holds a connection.
+
+Read directly, because these tests compare exact numbers before and after and must see every process of a tree.
+"""
+
+import contextlib
+import os
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from clients import DEADLINE
+
+
+def children(pid: int) -> list[int]:
+    """Pids of the children that still run (the dead ones that wait to be collected are left out)."""
+    try:
+        pids = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    except FileNotFoundError:
+        return []
+    return [int(child) for child in pids if state(int(child)) not in "ZX"]
+
+
+def state(pid: int) -> str:
+    """One letter as ps shows it; X for a process that is gone."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return "X"
+
+
+def wait_gone(pids: list[int]) -> None:
+    """Waits until none of them runs."""
+    end = time.monotonic() + DEADLINE
+    while running := [pid for pid in pids if state(pid) not in "XZ"]:
+        assert time.monotonic() < end, f"processes {running} do not end"
+        time.sleep(0.01)
+
+
+def descriptors(pid: int) -> list[str]:
+    """What the process has open, sorted; sockets and pipes without their numbers."""
+    names = []
+    for entry in os.scandir(f"/proc/{pid}/fd"):
+        with contextlib.suppress(FileNotFoundError):
+            names.append(os.readlink(entry.path).partition(":[")[0])
+    return sorted(names)
+
+
+def proportional_size(pid: int) -> int:
+    """Memory of the process in bytes, shared pages divided among those who share them (PSS)."""
+    for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
+        if line.startswith("Pss:"):
+            return int(line.split()[1]) * 1024
+    raise AssertionError(f"no Pss for process {pid}")
+
+
+@dataclass(frozen=True)
+class Usage:
+    """What a tree of processes holds."""
+
+    processes: int
+    descriptors: dict[str, int]
+    memory: int
+
+
+def usage(root: int) -> Usage:
+    pids = [root, *children(root)]
+    counts: dict[str, int] = {}
+    for pid in pids:
+        for name in descriptors(pid):
+            counts[name] = counts.get(name, 0) + 1
+    return Usage(len(pids), counts, sum(proportional_size(pid) for pid in pids))
+
+
+def _sockets(client_ports: set[int]) -> dict[str, int]:
+    """The other side's sockets of loopback IPv4 connections, each with the client's port."""
+    found = {}
+    for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
+        fields = line.split()
+        client_port = int(fields[2].rpartition(":")[2], 16)
+        if client_port in client_ports and fields[9] != "0":
+            found[f"socket:[{fields[9]}]"] = client_port
+    return found
+
+
+def holders(pids: list[int], client_ports: set[int]) -> dict[int, int]:
+    """Which of the processes holds the server's side of each client's connection: client's port -> pid."""
+    sockets, found = _sockets(client_ports), {}
+    for pid in pids:
+        for entry in os.scandir(f"/proc/{pid}/fd"):
+            with contextlib.suppress(FileNotFoundError):
+                if port := sockets.get(os.readlink(entry.path)):
+                    found[port] = pid
+    return found

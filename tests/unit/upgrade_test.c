@@ -1,0 +1,199 @@
+// upgrade_test.c: the state that an upgrade hands on is read back as it was
+// written; one that is damaged is refused, one of another version is not.
+#include "tests/kit/check.h"
+
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "proxy/base/text.h"
+#include "proxy/server/clock.h"
+#include "proxy/server/upgrade.h"
+
+static int any_fd(void)
+{
+	return memfd_create("any", MFD_CLOEXEC);
+}
+
+// Lets everything go that a state has brought.
+static void done(struct generations *generations)
+{
+	for (struct generation *g = generations->newest; g; g = g->next) {
+		g->state = GENERATION_killed;
+		for (size_t i = 0; i < g->num_workers; i++) {
+			g->workers[i].pid = 0;
+			if (g->workers[i].channel >= 0)
+				close(g->workers[i].channel);
+		}
+	}
+	// A plan of all sockets, released, closes them all.
+	struct socket_plan *plan = sockets_plan_all(&generations->sockets);
+	generations_tick(generations, 0);
+	sockets_release(&generations->sockets, &plan);
+	limits_free(&generations->limits);
+	assert_null(generations->newest);
+	assert_null(generations->sockets.bounds);
+}
+
+static void add_bound(struct generations *generations)
+{
+	struct addr wanted, actual;
+	assert_true(addr_parse(STR("127.0.0.1:0"), 0, &wanted));
+	assert_true(addr_parse(STR("127.0.0.1:4321"), 0, &actual));
+	struct bound *bound =
+	    sockets_adopt_bound(&generations->sockets, &wanted, &actual, STR("a name"));
+	sockets_adopt_fd(bound, any_fd());
+	sockets_adopt_fd(bound, any_fd());
+}
+
+static struct generation *add_generation(
+    struct generations *generations, unsigned number, enum generation_state state)
+{
+	struct generation *generation = generation_new(generations);
+	generation->number = number;
+	generation->state = state;
+	return generation;
+}
+
+static void check_read_back(const struct generations *generations)
+{
+	const struct generation *serving = generations->newest;
+	const struct bound *bound = generations->sockets.bounds;
+	assert_int_equal(generations->last_number, 9);
+	assert_int_equal(serving->number, 9);
+	assert_int_equal(serving->state, GENERATION_serving);
+	assert_true(serving->deadline_ms == CLOCK_NEVER);
+	assert_int_equal(serving->num_workers, 2);
+	assert_int_equal(serving->workers[0].pid, 4711);
+	assert_int_equal(serving->workers[0].id, 7);
+	assert_true(serving->workers[0].is_ready);
+	assert_int_equal(serving->workers[0].started_ms, 99);
+	assert_int_equal(serving->workers[1].channel, -1);
+	assert_int_equal(serving->next->state, GENERATION_draining);
+	assert_int_equal(serving->next->deadline_ms, 12345);
+	assert_null(serving->next->next);
+	assert_string_equal(bound->listener, "a name");
+	assert_int_equal(addr_port(&bound->actual), 4321);
+	assert_int_equal(addr_port(&bound->wanted), 0);
+	assert_int_equal(bound->num_fds, 2);
+	assert_true(fcntl(bound->fds[1], F_GETFD) & FD_CLOEXEC);
+	assert_int_equal(serving->plan->num_items, 1);
+	assert_non_null(generations->limits);
+}
+
+static void test_write_and_read(void **state)
+{
+	struct generations before = {.last_number = 9, .limits = limits_new()}, after = {0};
+	struct upgrade_state written = {.generations = &before, .drain_timeout_ms = 3600000};
+	char room[256];
+	struct text why = TEXT(room);
+	uint64_t drain_timeout_ms = 0;
+	(void)state;
+	add_bound(&before);
+	add_generation(&before, 8, GENERATION_draining)->deadline_ms = 12345;
+	struct generation *serving = add_generation(&before, 9, GENERATION_serving);
+	*generation_add_worker(serving) = (struct worker_process){
+	    .pid = 4711, .id = 7, .channel = any_fd(), .is_ready = true, .started_ms = 99};
+	generation_add_worker(serving); // ended, not yet replaced: not handed on
+	*generation_add_worker(serving) = (struct worker_process){.pid = 4712, .channel = -1};
+	int fd = upgrade_write(&written);
+	assert_true(fd >= 0);
+	assert_true(upgrade_read(fd, &after, &drain_timeout_ms, &why));
+	assert_int_equal(drain_timeout_ms, 3600000);
+	check_read_back(&after);
+	// Both have the same descriptors; closing them twice does no harm here.
+	done(&before);
+	done(&after);
+}
+
+static bool reads(struct str text)
+{
+	struct generations generations = {0};
+	char room[256];
+	struct text why = TEXT(room);
+	uint64_t drain_timeout_ms;
+	int fd = any_fd();
+	assert_int_equal(write(fd, text.at, text.len), text.len);
+	bool read = upgrade_read(fd, &generations, &drain_timeout_ms, &why);
+	check(text, read == (why.len == 0));
+	done(&generations);
+	return read;
+}
+
+#define FIRST "popgate-state 1\n"
+
+static const struct str refused[] = {
+    STR(""),
+    STR("end\n"),
+    STR(FIRST),
+    STR(FIRST "end"),
+    STR(FIRST "end\nend\n"),
+    STR(FIRST "end\ndrain-timeout 1\n"),
+    STR(FIRST "\nend\n"),
+    STR(FIRST "unknown 1\nend\n"),
+    STR(FIRST "drain-timeout\nend\n"),
+    STR(FIRST "drain-timeout x\nend\n"),
+    STR(FIRST "drain-timeout 1 2\nend\n"),
+    STR(FIRST "drain-timeout -1\nend\n"),
+    STR(FIRST "log 0 9 stderr\nend\n"),
+    STR(FIRST "limits 99999\nend\n"),
+    STR(FIRST "limits -\nend\n"),
+    STR(FIRST "socket 0\nend\n"),
+    STR(FIRST "bound 127.0.0.1:0 127.0.0.1:1\nend\n"),
+    STR(FIRST "bound localhost:0 127.0.0.1:1 a\nend\n"),
+    STR(FIRST "bound 127.0.0.1:0 127.0.0.1:1 a\nsocket 99999\nend\n"),
+    STR(FIRST "generation 1 resting -\nend\n"),
+    STR(FIRST "generation 1 serving x\nend\n"),
+    STR(FIRST "worker 4711 0 - 1 1\nend\n"),
+    STR(FIRST "generation 1 serving -\nworker 0 0 - 1 1\nend\n"),
+    STR(FIRST "generation 1 serving -\nworker 4711 512 - 1 1\nend\n"),
+    STR(FIRST "generation 1 serving -\nworker 4711 0 - 2 1\nend\n"),
+    STR(FIRST "generation 1 serving -\nworker 4711 0 99999 1 1\nend\n"),
+    STR("popgate-state x\nend\n"),
+    STR("popgate-state 2\ndrain-timeout x\nend\n"),
+};
+
+static const struct str accepted[] = {
+    STR(FIRST "end\n"),
+    STR(FIRST "drain-timeout 0\nend\n"),
+    STR(FIRST "bound 127.0.0.1:0 127.0.0.1:1 a name\nend\n"),
+    STR(FIRST "generation 1 serving -\nworker 4711 0 - 1 1\nend\n"),
+    STR("popgate-state 2\nunknown 1\ndrain-timeout 1 2 3\nend\n"),
+};
+
+static void test_refused(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < NUM(refused); i++)
+		check(refused[i], !reads(refused[i]));
+}
+
+static void test_accepted(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < NUM(accepted); i++)
+		check(accepted[i], reads(accepted[i]));
+}
+
+static void test_inherited(void **state)
+{
+	(void)state;
+	assert_int_equal(upgrade_inherited(), -1);
+	setenv("POPGATE_UPGRADE", "17", true);
+	assert_int_equal(upgrade_inherited(), 17);
+	assert_null(getenv("POPGATE_UPGRADE"));
+	setenv("POPGATE_UPGRADE", "seventeen", true);
+	assert_int_equal(fcntl(upgrade_inherited(), F_GETFD), -1);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(test_write_and_read),
+	    cmocka_unit_test(test_refused),
+	    cmocka_unit_test(test_accepted),
+	    cmocka_unit_test(test_inherited),
+	};
+	return cmocka_run_group_tests_name("upgrade", tests, NULL, NULL);
+}
