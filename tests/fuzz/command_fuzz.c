@@ -43,7 +43,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	enum verb verb = VERBS;
 	enum command_result result = command_parse(line, &verb, &argument);
 	switch (result) {
-	case COMMAND_FOUND: check_found(line, verb, argument); break;
+	case COMMAND_FOUND:
 	case COMMAND_ARGUMENT: check_found(line, verb, argument); break;
 	case COMMAND_HTTP: MUST(line.len >= 4); break;
 	case COMMAND_UNKNOWN:

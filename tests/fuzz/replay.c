@@ -10,8 +10,9 @@ static void run(const char *path, FILE *file)
 	size_t size = 0, room = 1;
 	uint8_t *data = NULL;
 	while (!feof(file) && !ferror(file)) {
-		data = realloc(data, room *= 2);
-		MUST(data);
+		uint8_t *more = realloc(data, room *= 2);
+		MUST(more);
+		data = more;
 		size += fread(data + size, 1, room - size, file);
 	}
 	if (ferror(file)) {

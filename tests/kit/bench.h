@@ -35,7 +35,7 @@ extern struct wiring clear_accepting, clear_connecting, secure_accepting, secure
 
 #define ROW(function, wiring)                                                                      \
 	{                                                                                          \
-#function " (" #wiring ")", function, bench_open, bench_close, &wiring             \
+#function " (" #wiring ")", function, bench_open, bench_close, &(wiring)           \
 	}
 #define CLEAR_ROWS(function) ROW(function, clear_accepting), ROW(function, clear_connecting)
 #define SECURE_ROWS(function) ROW(function, secure_accepting), ROW(function, secure_connecting)

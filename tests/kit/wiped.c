@@ -3,8 +3,11 @@
 
 #include <malloc.h>
 
+// The linker's --wrap=free makes these names.
+// NOLINTBEGIN(bugprone-reserved-identifier,cert-dcl37-c,cert-dcl51-cpp)
 void __real_free(void *memory);
 void __wrap_free(void *memory);
+// NOLINTEND(bugprone-reserved-identifier,cert-dcl37-c,cert-dcl51-cpp)
 
 static struct str watched;
 static unsigned leaks;

@@ -114,6 +114,7 @@ static void test_many_steps(void **state)
 		assert_int_equal(buf_len(&buf), added - used);
 		struct str queued = buf_str(&buf);
 		if (queued.len) {
+			assert_non_null(queued.at);
 			assert_int_equal(queued.at[0], byte_at(used));
 			assert_int_equal(queued.at[queued.len - 1], byte_at(added - 1));
 		}
