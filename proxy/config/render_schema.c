@@ -60,7 +60,7 @@ static void print_number(const struct option_row *option, FILE *out)
 	for (size_t i = 0; units[i].name; i++)
 		fprintf(out, "%s%s", i ? "|" : "", units[i].name);
 	fputs("))$\"", out);
-	if (!*units->name)
+	if (units->name && !*units->name)
 		print_bounds(option, out);
 	else
 		fputs(", \"minimum\": 0, \"maximum\": 0", out);

@@ -58,16 +58,21 @@ static void tell_failed(struct stream *stream)
 		tell(stream, STREAM_FAILED);
 }
 
-// Marks it broken; the owner hears of it from the loop.  What TLS has to say
-// about it, an alert, goes out first.
+// Marks it broken; the owner hears of it from the loop.
 static void break_stream(struct stream *stream, const char *error)
 {
-	if (stream->cork && !stream->error)
-		flush_cork(stream);
 	if (!stream->error)
 		stream->error = error;
 	if (stream->open)
 		net_defer(stream->net, &stream->task);
+}
+
+// What TLS has to say about it, an alert, goes out first.
+static void break_tls(struct stream *stream)
+{
+	if (stream->cork)
+		flush_cork(stream);
+	break_stream(stream, tls_error(stream->tls));
 }
 
 // ---- input --------------------------------------------------------------
@@ -134,7 +139,7 @@ static void take_encrypted(struct stream *stream)
 		}
 		enum tls_result result = tls_handshake(stream->tls);
 		if (result == TLS_FAILED)
-			break_stream(stream, tls_error(stream->tls));
+			break_tls(stream);
 		if (result != TLS_OK)
 			return;
 		stream->secured = true;
@@ -150,7 +155,7 @@ static void take_encrypted(struct stream *stream)
 	if (result == TLS_ENDED)
 		stream->ended = true;
 	else if (result == TLS_FAILED)
-		break_stream(stream, tls_error(stream->tls));
+		break_tls(stream);
 	if (len)
 		take_input(stream, (struct str){net->clear, len});
 }
@@ -402,7 +407,7 @@ void stream_write(struct stream *stream, struct str bytes)
 	if (!stream->tls)
 		stream_write_raw(stream, bytes);
 	else if (tls_write(stream->tls, bytes) == TLS_FAILED)
-		break_stream(stream, tls_error(stream->tls));
+		break_tls(stream);
 }
 
 size_t stream_queued(const struct stream *stream)
@@ -502,7 +507,7 @@ void stream_secure_client(struct stream *stream, const struct tls_client *client
 	stream->tls = tls_connect(stream, client, name);
 	begin_tls(stream);
 	if (tls_handshake(stream->tls) == TLS_FAILED)
-		break_stream(stream, tls_error(stream->tls));
+		break_tls(stream);
 }
 
 // ---- end ----------------------------------------------------------------

@@ -10,7 +10,7 @@
 
 #include <stdbool.h>
 
-#define MESSAGE(token, byte, direction) CHANNEL_##token = byte,
+#define MESSAGE(token, byte, direction) CHANNEL_##token = (byte),
 enum channel_message {
 #include "proxy/server/channel.def"
 };

@@ -60,8 +60,8 @@ def test_alpn_without_pop3_is_refused(before_dovecot: Popgate, certificates: Cer
 
 
 @pytest.mark.parametrize("tickets", [True, False])
-def test_sessions_resume_by_ticket_when_allowed(start: Start, certificates: Certificates,
-                                                              dovecot: Dovecot, tickets: bool) -> None:
+def test_sessions_resume_by_ticket_when_allowed(start: Start, certificates: Certificates, dovecot: Dovecot,
+                                                tickets: bool) -> None:
     gate = start(site(certificates, dovecot.port, workers=1, defaults={"session_tickets": str(tickets).lower()}))
     context = certificates.client_context()
     with visit(gate.port("pop3s"), context) as client:
