@@ -219,7 +219,7 @@ static void test_last_line(void **state)
 
 #define RELAY_ROW(function, wiring)                                                                \
 	{                                                                                          \
-#function " (" #wiring ")", function, bench_open, teardown, &wiring                \
+#function " (" #wiring ")", function, bench_open, teardown, &(wiring)              \
 	}
 
 int main(void)

@@ -113,8 +113,8 @@ static void test_many_steps(void **state)
 			buf_consume(&buf, n), used += n;
 		assert_int_equal(buf_len(&buf), added - used);
 		struct str queued = buf_str(&buf);
-		if (queued.len) {
-			assert_non_null(queued.at);
+		assert_int_equal(queued.len != 0, queued.at != NULL);
+		if (queued.at) {
 			assert_int_equal(queued.at[0], byte_at(used));
 			assert_int_equal(queued.at[queued.len - 1], byte_at(added - 1));
 		}
