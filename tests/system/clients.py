@@ -61,6 +61,8 @@ class Raw:
             self._connect((host, port))
             # Our own port, by which popgate's log names this connection.
             self.port: int = self.socket.getsockname()[1]
+            # Two clients may have one port, towards different listeners.
+            self.ports: tuple[int, int] = (self.port, self.socket.getpeername()[1])
             if context:
                 self.start_tls(context)
         except BaseException:

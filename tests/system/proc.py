@@ -72,23 +72,23 @@ def usage(root: int) -> Usage:
     return Usage(len(pids), counts, sum(proportional_size(pid) for pid in pids))
 
 
-def _sockets(client_ports: set[int]) -> dict[str, int]:
-    """The other side's sockets of loopback IPv4 connections, each with the client's port."""
+def _sockets(clients: set[tuple[int, int]]) -> dict[str, tuple[int, int]]:
+    """The other side's sockets of loopback IPv4 connections, each with the client's and the listener's port."""
     found = {}
     for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
         fields = line.split()
-        client_port = int(fields[2].rpartition(":")[2], 16)
-        if client_port in client_ports and fields[9] != "0":
-            found[f"socket:[{fields[9]}]"] = client_port
+        listener, client = (int(field.rpartition(":")[2], 16) for field in fields[1:3])
+        if (client, listener) in clients and fields[9] != "0":
+            found[f"socket:[{fields[9]}]"] = (client, listener)
     return found
 
 
-def holders(pids: list[int], client_ports: set[int]) -> dict[int, int]:
-    """Which of the processes holds the server's side of each client's connection: client's port -> pid."""
-    sockets, found = _sockets(client_ports), {}
+def holders(pids: list[int], clients: set[tuple[int, int]]) -> dict[tuple[int, int], int]:
+    """Which of the processes holds the server's side of each client's connection: client's and listener's port -> pid."""
+    sockets, found = _sockets(clients), {}
     for pid in pids:
         for entry in os.scandir(f"/proc/{pid}/fd"):
             with contextlib.suppress(FileNotFoundError):
-                if port := sockets.get(os.readlink(entry.path)):
-                    found[port] = pid
+                if ports := sockets.get(os.readlink(entry.path)):
+                    found[ports] = pid
     return found

@@ -67,7 +67,7 @@ def settled(gate: Popgate, workers: int) -> Usage:
     for mode in itertools.islice(itertools.cycle(LISTENERS), 1000):
         with gate.connect(mode) as client:
             client.login(*BERT)
-            fresh -= set(holders(list(fresh), {client.port}).values())
+            fresh -= set(holders(list(fresh), {client.ports}).values())
             finish([client])
             gate.closed(client.port)
         if not fresh:
@@ -264,9 +264,9 @@ def test_twenty_killed_workers_lose_only_their_own_sessions(start: Start, certif
     assert_nothing_leaked(before, settled(gate, 10))
 
 
-def owners_of(gate: Popgate, clients: list[Raw]) -> dict[int, int]:
-    """Client's port -> worker.  While connections come and go, /proc/net/tcp may leave one out."""
-    owners = holders(gate.workers(), {client.port for client in clients})
+def owners_of(gate: Popgate, clients: list[Raw]) -> dict[tuple[int, int], int]:
+    """Client's and listener's port -> worker.  While connections come and go, /proc/net/tcp may leave one out."""
+    owners = holders(gate.workers(), {client.ports for client in clients})
     assert len(owners) == len(clients)
     return owners
 
@@ -284,8 +284,8 @@ def kill_one(gate: Popgate, victim: int) -> None:
         owners = until_it_works(lambda: owners_of(gate, clients))
         os.kill(victim, signal.SIGKILL)
         gate.log.wait("worker_died", since=mark, pid=victim)
-        assert_alive([client for client in clients if owners[client.port] != victim])
-        for client in (client for client in clients if owners[client.port] == victim):
+        assert_alive([client for client in clients if owners[client.ports] != victim])
+        for client in (client for client in clients if owners[client.ports] == victim):
             client.read_to_end()
             # Without TLS the kernel's FIN for a dead process looks like any other.
             assert client.ending is not Ending.CLEAN or not client.tls
