@@ -134,6 +134,16 @@ void backend_failed(
 	log_end(&line);
 }
 
+void backend_broke_off(
+    const struct backend *backend, const struct backend_server *server, struct str why)
+{
+	struct log_line line;
+	log_begin(&line, LOG_login_broken_off);
+	log_server(&line, backend, server);
+	log_str(&line, "why", why);
+	log_end(&line);
+}
+
 void backend_answered(struct backend *backend, struct backend_server *server)
 {
 	struct log_line line;

@@ -42,6 +42,9 @@ struct backend_server *backend_next(struct backend *backend, uint64_t now_ms, ui
 // Notes that a server failed or answered; logs when that changes something.
 void backend_failed(
     struct backend *backend, struct backend_server *server, uint64_t now_ms, struct str why);
+// Logs that a server broke off a login in the middle.
+void backend_broke_off(
+    const struct backend *backend, const struct backend_server *server, struct str why);
 void backend_answered(struct backend *backend, struct backend_server *server);
 
 #endif

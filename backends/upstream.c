@@ -57,6 +57,16 @@ static void hang_up(struct upstream *upstream, enum upstream_result result, bool
 	stream_close(upstream->stream);
 }
 
+// Once the store has heard of a user, its trouble may be with that user's
+// mailbox alone, and others are served as before.
+static void note_failure(struct upstream *upstream, struct str why)
+{
+	if (upstream->step < UPSTREAM_USER)
+		backend_failed(upstream->backend, upstream->server, net_now(upstream->net), why);
+	else
+		backend_broke_off(upstream->backend, upstream->server, why);
+}
+
 static void fail_server(struct upstream *upstream, const char *what, struct str detail)
 {
 	char room[512];
@@ -64,7 +74,7 @@ static void fail_server(struct upstream *upstream, const char *what, struct str 
 	text_addf(&why, "%s while waiting for %s", what, step_names[upstream->step]);
 	if (detail.len)
 		text_addf(&why, ": %.*s", STR_ARG(str_take(detail, 256)));
-	backend_failed(upstream->backend, upstream->server, net_now(upstream->net), text_str(&why));
+	note_failure(upstream, text_str(&why));
 	hang_up(upstream, UPSTREAM_UNAVAILABLE, upstream->step != UPSTREAM_PASS);
 }
 

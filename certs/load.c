@@ -1,7 +1,7 @@
 // load.c: from PEM files to a server context.  See load.h.
 //
 // Files are read whole first, so that "cannot be read" and "is not PEM" are
-// told apart, and a FIFO or a device cannot hold us up for ever.
+// told apart.
 #include "certs/load.h"
 
 #include <errno.h>
@@ -11,6 +11,8 @@
 #include <openssl/pem.h>
 #include <openssl/pool.h>
 #include <openssl/x509.h>
+
+#include "proxy/base/file.h"
 
 enum { CHAIN_MAX = 16, FILE_MAX = 1024 * 1024 };
 
@@ -22,12 +24,12 @@ struct pair {
 
 static BIO *read_file(const char *path, const char *what, struct text *why)
 {
-	FILE *file = fopen(path, "rbe");
+	FILE *file = file_open(path);
 	BIO *bio = file ? BIO_new(BIO_s_mem()) : NULL;
 	char piece[4096];
 	size_t n, total = 0;
 	if (!file) {
-		text_addf(why, "cannot read the %s %s: %s", what, path, strerror(errno));
+		text_addf(why, "cannot read the %s %s: %s", what, path, file_problem());
 		return NULL;
 	}
 	while (total < FILE_MAX && (n = fread(piece, 1, sizeof(piece), file)) > 0) {

@@ -46,6 +46,7 @@ enum {
 	WORDS = SETS * SET_WORDS,
 	ENTRIES = 1 << 19, // places that one worker can hold
 	NO_WORKER = LIMITS_WORKERS,
+	IPV6_SITE = 64 / 8, // bytes of an address that tell one client from another
 };
 
 enum { COUNT_MAX = (1 << 20) - 1, SEQ_MAX = (1 << 11) - 1 };
@@ -266,16 +267,16 @@ uint64_t limits_key_ip(struct str listener, const struct addr *ip)
 {
 	struct str bytes = {(const char *)&ip->v4.sin_addr, sizeof(ip->v4.sin_addr)};
 	if (ip->any.sa_family == AF_INET6)
-		bytes = (struct str){(const char *)&ip->v6.sin6_addr, sizeof(ip->v6.sin6_addr)};
+		bytes = (struct str){(const char *)&ip->v6.sin6_addr, IPV6_SITE};
 	return key_of('i', listener, bytes);
 }
 
-// Most stores take "Anna" for "anna", and who varies the case would have places
-// without end.
+// Most stores take "Anna" and "anna " for "anna", and who varies them would have
+// places without end.
 uint64_t limits_key_user(struct str backend, struct str user)
 {
 	char folded[256];
-	user = str_take(user, sizeof(folded));
+	user = str_take(str_trim(user), sizeof(folded));
 	for (size_t i = 0; i < user.len; i++)
 		folded[i] =
 		    user.at[i] >= 'A' && user.at[i] <= 'Z' ? (char)(user.at[i] | 0x20) : user.at[i];

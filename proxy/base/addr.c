@@ -123,6 +123,13 @@ bool addr_eq(const struct addr *a, const struct addr *b)
 	return a->v4.sin_addr.s_addr == b->v4.sin_addr.s_addr;
 }
 
+bool addr_is_wildcard(const struct addr *addr)
+{
+	if (addr->any.sa_family == AF_INET6)
+		return IN6_IS_ADDR_UNSPECIFIED(&addr->v6.sin6_addr);
+	return addr->v4.sin_addr.s_addr == INADDR_ANY;
+}
+
 bool addr_is_loopback(const struct addr *addr)
 {
 	if (addr->any.sa_family == AF_INET6)

@@ -40,6 +40,9 @@ void addr_set_port(struct addr *addr, uint16_t port);
 socklen_t addr_len(const struct addr *addr);
 bool addr_eq(const struct addr *a, const struct addr *b);
 
+// True for 0.0.0.0 and ::.
+bool addr_is_wildcard(const struct addr *addr);
+
 // True for 127.0.0.0/8 and ::1.
 bool addr_is_loopback(const struct addr *addr);
 

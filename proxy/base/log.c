@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <libgen.h>
 #include <limits.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <syslog.h>
@@ -75,7 +76,8 @@ bool log_can_open(struct str target, struct text *why)
 static bool open_file(struct str target, int *out_fd, struct text *why)
 {
 	char *path = str_dup(target);
-	*out_fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY, 0640);
+	*out_fd =
+	    open(path, O_WRONLY | O_APPEND | O_CREAT | O_NONBLOCK | O_CLOEXEC | O_NOCTTY, 0640);
 	if (*out_fd < 0)
 		text_addf(why, "cannot open the log file %s: %s", path, strerror(errno));
 	free(path);
@@ -111,11 +113,19 @@ bool log_wants(enum log_level level)
 	return level <= sink.level;
 }
 
+// A pipe that nobody empties must not hold up sessions; one that can be written
+// takes PIPE_BUF bytes at once.
+static bool is_writable(int fd)
+{
+	struct pollfd wanted = {.fd = fd, .events = POLLOUT};
+	return poll(&wanted, 1, 0) == 1;
+}
+
 // Writes whole lines; what the target does not take is lost and counted.  A
 // line that was torn is ended before the next one.
 static void write_out(const char *at, size_t len)
 {
-	while (len) {
+	while (len && is_writable(sink.fd)) {
 		ssize_t n = write(sink.fd, at, len);
 		if (n < 0 && errno == EINTR)
 			continue;

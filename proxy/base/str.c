@@ -28,11 +28,6 @@ bool str_starts_nocase(struct str s, struct str prefix)
 	return s.len >= prefix.len && str_eq_nocase(str_take(s, prefix.len), prefix);
 }
 
-bool str_ends_nocase(struct str s, struct str suffix)
-{
-	return s.len >= suffix.len && str_eq_nocase(str_drop(s, s.len - suffix.len), suffix);
-}
-
 bool str_has_nocase(struct str s, struct str part)
 {
 	for (; s.len >= part.len; s = str_drop(s, 1)) {

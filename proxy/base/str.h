@@ -55,7 +55,6 @@ bool str_eq(struct str a, struct str b);
 // (RFC 1939 section 3).
 bool str_eq_nocase(struct str a, struct str b);
 bool str_starts_nocase(struct str s, struct str prefix);
-bool str_ends_nocase(struct str s, struct str suffix);
 bool str_has_nocase(struct str s, struct str part);
 
 // Where the byte c first stands in s; s.len when nowhere.

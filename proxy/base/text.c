@@ -9,11 +9,6 @@ struct text text_in(char *memory, size_t size)
 	return (struct text){.at = memory, .cap = size};
 }
 
-void text_clear(struct text *text)
-{
-	*text = text_in(text->at, text->cap);
-}
-
 void text_add(struct text *text, struct str s)
 {
 	if (text->truncated || s.len > text->cap - 1 - text->len) {

@@ -32,9 +32,6 @@ __attribute__((format(printf, 2, 3))) void text_addf(struct text *text, const ch
 __attribute__((format(printf, 2, 0))) void text_addv(
     struct text *text, const char *format, va_list args);
 
-// Empties it and forgets a truncation.
-void text_clear(struct text *text);
-
 static inline struct str text_str(const struct text *text)
 {
 	return (struct str){text->at, text->len};

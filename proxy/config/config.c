@@ -10,6 +10,7 @@
 #include <stdlib.h>
 
 #include "proxy/base/die.h"
+#include "proxy/base/file.h"
 #include "proxy/config/check.h"
 #include "proxy/config/part.h"
 
@@ -193,12 +194,12 @@ struct config *config_load(const char *path, struct problems *problems)
 {
 	struct config *config = NULL;
 	char *room = xmalloc(SYNTAX_SIZE_MAX + 1); // one more tells a file that is too large
-	FILE *file = fopen(path, "re");
+	FILE *file = file_open(path);
 	errno = file ? 0 : errno;
 	size_t len = file ? fread(room, 1, SYNTAX_SIZE_MAX + 1, file) : 0;
 	if (!file || ferror(file))
 		problems_add(
-		    problems, path, (struct place){0}, "cannot be read: %s", strerror(errno));
+		    problems, path, (struct place){0}, "cannot be read: %s", file_problem());
 	else
 		config = config_load_text(path, (struct str){room, len}, problems);
 	if (file)

@@ -19,9 +19,12 @@ struct pump {
 	struct stream *to;
 	size_t mark;
 	uint64_t bytes;
-	char head[4]; // how the last line begun
+	char head[4];     // how the last line begins
+	char previous[4]; // and the one before it
 	uint8_t head_len;
-	bool line_ended; // its LF has been copied
+	uint8_t previous_len;
+	uint8_t num_lines; // begun; 2: or more
+	bool line_ended;   // the last line's LF has been copied
 	bool ended;
 };
 
@@ -39,9 +42,15 @@ void pump_end(struct pump *pump);
 // For STREAM_DRAINED of `to`.
 void pump_drained(struct pump *pump);
 
-// Whether the last line copied is complete and begins with prefix, case of letters aside: what a
-// relay must know to tell an orderly end of a POP3 session from a lost one.  A prefix has four
-// bytes at most.
+// Whether the last line copied is complete and begins with prefix, and whether
+// the line before it does, the case of letters aside: what a relay must know to
+// tell an orderly end of a POP3 session from a lost one.  A prefix has four
+// bytes at most.  Before the first line there is none, which begins with
+// nothing.
 bool pump_last_line_is(const struct pump *pump, struct str prefix);
+bool pump_previous_line_is(const struct pump *pump, struct str prefix);
+
+// Whether no line came before the last one.
+bool pump_is_at_first_line(const struct pump *pump);
 
 #endif

@@ -33,11 +33,6 @@ struct stream_output {
 	struct buf waiting;
 };
 
-struct connect {
-	uv_connect_t request;
-	struct stream *stream; // NULL once the stream has given up
-};
-
 static void update_reading(struct stream *stream);
 static bool flush_cork(struct stream *stream);
 
@@ -185,8 +180,6 @@ static void take_end(struct stream *stream)
 	}
 	tls_feed_end(stream->tls);
 	take_encrypted(stream);
-	if (!stream->secured)
-		break_stream(stream, "the peer went away during the TLS handshake");
 }
 
 static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *out)
@@ -460,9 +453,8 @@ bool stream_open(
 
 static void on_connected(uv_connect_t *request, int status)
 {
-	struct connect *connect = (struct connect *)request;
-	struct stream *stream = connect->stream;
-	free(connect);
+	struct stream *stream = request->handle->data;
+	free(request);
 	if (!stream->open)
 		return;
 	if (status < 0) {
@@ -479,12 +471,11 @@ void stream_connect(struct stream *stream, struct net *net, const struct addr *a
     const struct stream_owner *owner, void *context)
 {
 	init(stream, net, owner, context);
-	struct connect *connect = xcalloc(1, sizeof(*connect));
-	connect->stream = stream;
+	uv_connect_t *request = xcalloc(1, sizeof(*request));
 	uv_tcp_nodelay(&stream->tcp, 1);
-	int status = uv_tcp_connect(&connect->request, &stream->tcp, &addr->any, on_connected);
+	int status = uv_tcp_connect(request, &stream->tcp, &addr->any, on_connected);
 	if (status < 0) {
-		free(connect);
+		free(request);
 		break_stream(stream, uv_strerror(status));
 	}
 }

@@ -307,7 +307,7 @@ static enum tls_result result_of(struct tls *tls, int returned)
 	case SSL_ERROR_WANT_READ: return TLS_WANTS_MORE;
 	case SSL_ERROR_ZERO_RETURN: return TLS_ENDED;
 	case SSL_ERROR_SYSCALL:
-		tls->error = "the connection broke";
+		tls->error = tls->fed_end ? "the peer went away" : "the connection broke";
 		return tls->fed_end ? TLS_ENDED : TLS_FAILED;
 	default: tls->error = last_error(); return TLS_FAILED;
 	}

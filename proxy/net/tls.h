@@ -8,7 +8,7 @@
 // them to the kernel.  A record is copied nowhere on its way out, and an idle
 // connection holds no buffer.
 //
-// TLS 1.2 with AEAD suites and TLS 1.3, X25519 and P-256, the server's order;
+// TLS 1.2 with AEAD suites and TLS 1.3, X25519 and P-256, the server's order in TLS 1.2;
 // no compression, no renegotiation, no early data (a replayed login is a
 // login), ALPN "pop3" enforced when a client sends ALPN at all (RFC 7301
 // section 3.2: no_application_protocol).

@@ -74,6 +74,7 @@ static bool is_about_the_password(struct str text)
 void reply_pass_on(struct text *out, struct str line, bool login_refused)
 {
 	struct str word, rest;
+	BUG_ON(out->cap <= REPLY_MAX);
 	str_cut(line, ' ', &word, &rest);
 	text_add(out, login_refused ? STR("-ERR ") : STR("+OK "));
 	if (login_refused && is_about_the_password(rest))

@@ -43,7 +43,8 @@ enum reply_status reply_status_of(struct str line);
 // A store's line passed on to a client: without control bytes, cut to
 // REPLY_MAX.  We announce AUTH-RESP-CODE (RFC 3206) for stores that do not, and
 // so a refusal of the login that names no code gets [AUTH], unless its words say
-// that the mailbox is busy: then the password is not to be doubted.
+// that the mailbox is busy: then the password is not to be doubted.  `out` has
+// room for REPLY_MAX bytes and NUL.
 void reply_pass_on(struct text *out, struct str line, bool login_refused);
 
 #endif

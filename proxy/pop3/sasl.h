@@ -22,9 +22,9 @@ enum mechanism {
 #undef MECHANISM
 
 enum sasl_result {
-	SASL_CHALLENGE, // send *out_challenge (raw bytes, yet to be encoded)
-	SASL_CLAIM,     // *out_claim is made
-	SASL_REFUSED,   // answer with *out_reply; the exchange is over
+	SASL_CHALLENGE, // send answer->challenge (raw bytes, yet to be encoded)
+	SASL_CLAIM,     // answer->claim is made
+	SASL_REFUSED,   // answer with answer->reply; the exchange is over
 };
 
 // An exchange under way; the zero state is none.  Owned by the session.

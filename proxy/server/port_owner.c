@@ -39,13 +39,6 @@ static bool parse_address(const char *hex, int family, unsigned port, struct add
 	return true;
 }
 
-static bool is_wildcard(const struct addr *addr)
-{
-	if (addr->any.sa_family == AF_INET6)
-		return IN6_IS_ADDR_UNSPECIFIED(&addr->v6.sin6_addr);
-	return addr->v4.sin_addr.s_addr == INADDR_ANY;
-}
-
 // An IPv6 wildcard socket usually takes the IPv4 port as well; ours, which say
 // IPV6_V6ONLY, do not mind an IPv4 one.
 static bool stands_in_way(const struct addr *wanted, const struct addr *held)
@@ -53,8 +46,8 @@ static bool stands_in_way(const struct addr *wanted, const struct addr *held)
 	if (addr_port(wanted) != addr_port(held))
 		return false;
 	if (wanted->any.sa_family != held->any.sa_family)
-		return held->any.sa_family == AF_INET6 && is_wildcard(held);
-	return is_wildcard(wanted) || is_wildcard(held) || addr_eq(wanted, held);
+		return held->any.sa_family == AF_INET6 && addr_is_wildcard(held);
+	return addr_is_wildcard(wanted) || addr_is_wildcard(held) || addr_eq(wanted, held);
 }
 
 static void collect_line(

@@ -51,6 +51,10 @@ bool sandbox_look_up(
 	char *group_name = str_dup(group);
 	bool found = look_up_user(user_name, out_identity, why) &&
 	             (str_is_empty(group) || look_up_group(group_name, out_identity, why));
+	if (found && out_identity->gid == 0) {
+		text_addf(why, "workers may not have the group of root; set group");
+		found = false;
+	}
 	free(user_name);
 	free(group_name);
 	return found;

@@ -16,13 +16,6 @@
 #include "proxy/base/log.h"
 #include "proxy/server/port_owner.h"
 
-static bool is_wildcard(const struct addr *addr)
-{
-	if (addr->any.sa_family == AF_INET6)
-		return IN6_IS_ADDR_UNSPECIFIED(&addr->v6.sin6_addr);
-	return addr->v4.sin_addr.s_addr == INADDR_ANY;
-}
-
 // Two binds of ours, "192.0.2.1:995" and "0.0.0.0:995", may well be side by
 // side, or one follow the other at a reload.
 static bool overlaps_ours(const struct sockets *sockets, const struct addr *addr)
@@ -30,7 +23,7 @@ static bool overlaps_ours(const struct sockets *sockets, const struct addr *addr
 	for (const struct bound *b = sockets->bounds; b; b = b->next)
 		if (b->num_fds && b->actual.any.sa_family == addr->any.sa_family &&
 		    addr_port(&b->actual) == addr_port(addr) &&
-		    (is_wildcard(&b->actual) || is_wildcard(addr)))
+		    (addr_is_wildcard(&b->actual) || addr_is_wildcard(addr)))
 			return true;
 	return false;
 }

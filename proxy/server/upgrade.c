@@ -227,7 +227,7 @@ static bool read_log(struct reader *reader, const struct str *fields)
 		return false;
 	// The configuration will be read soon and name the target again.
 	if (!log_open(fields[2], (enum log_format)format, (enum log_level)level, &why))
-		log_why(LOG_upgrade_check, "%s", room);
+		log_why(LOG_log_not_opened, "%s", room);
 	return true;
 }
 

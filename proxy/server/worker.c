@@ -63,7 +63,7 @@ static void drain(void)
 	worker.draining = true;
 }
 
-// No message and no supervisor any more are both answered by draining.
+// Every message begins with draining, and so does the end of the supervisor.
 static void on_channel(struct watch *watch)
 {
 	enum channel_message message;

@@ -24,7 +24,6 @@ struct worker_start {
 	const struct snapshot *snapshot;
 	struct limits *limits;
 	unsigned id; // of the place in the limits' pages
-	unsigned generation;
 	int channel;
 	const struct worker_socket *sockets; // listening
 	size_t num_sockets;

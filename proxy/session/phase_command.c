@@ -54,24 +54,25 @@ static void on_drained(struct session *session)
 
 // ---- commands -----------------------------------------------------------
 
-static void note_bad_command(struct session *session, enum reply reply)
+static void count_bad_command(struct session *session)
 {
 	if (++session->bad_commands >= session->listener->options.max_bad_commands)
 		session_close(session, REASON_bad_commands, NULL);
-	else
-		session_reply(session, reply);
+}
+
+static void note_bad_command(struct session *session, enum reply reply)
+{
+	session_reply(session, reply);
+	count_bad_command(session);
 }
 
 static void refuse_in_clear(struct session *session)
 {
 	char room[REPLY_MAX];
 	struct text text = TEXT(room);
-	if (++session->bad_commands >= session->listener->options.max_bad_commands) {
-		session_close(session, REASON_bad_commands, NULL);
-		return;
-	}
 	reply_refused_in_clear(&text, str_of(session->listener->options.refusal_hint));
 	stream_write(&session->client, text_str(&text));
+	count_bad_command(session);
 }
 
 static void do_user(struct session *session, struct str argument, struct str rest)
@@ -229,25 +230,19 @@ static size_t on_bytes(struct session *session, struct str bytes)
 	return used;
 }
 
-static void on_ended(struct session *session)
+void session_client_left(struct session *session)
 {
 	session_close(session, REASON_client_left, NULL);
 }
 
-static void on_due(struct session *session)
+void session_too_slow(struct session *session)
 {
 	session_close(session, REASON_preauth_timeout, NULL);
 }
 
-static void enter(struct session *session)
-{
-	(void)session;
-}
-
 const struct phase_ops phase_command = {
-    .enter = enter,
     .on_bytes = on_bytes,
-    .on_ended = on_ended,
+    .on_ended = session_client_left,
     .on_drained = on_drained,
-    .on_due = on_due,
+    .on_due = session_too_slow,
 };

@@ -1,15 +1,16 @@
 // phase_login.c: a claim was made: ask the store, and act on its answer.
 //
 // The store is the judge: it alone knows the mailbox and its password.  Its
-// refusal is passed on with its text and costs the client one of its
-// attempts; its absence is [SYS/TEMP], and never looks like a wrong password.
+// refusal is passed on with its text; its absence is [SYS/TEMP], and never looks
+// like a wrong password.  Either costs the client one of its attempts: a store
+// that hangs up on wrong passwords must not make guessing free.
 // A user's places are taken after the store's yes, so that failing logins of
 // strangers cannot use them up.
 #include "proxy/session/session_priv.h"
 
 static void pass_on(struct session *session, bool refused)
 {
-	char room[REPLY_MAX];
+	char room[REPLY_MAX + 1]; // and NUL
 	struct text text = TEXT(room);
 	reply_pass_on(&text, upstream_answer(&session->upstream), refused);
 	stream_write(&session->client, text_str(&text));
@@ -50,9 +51,8 @@ static void on_answer(struct upstream *upstream, enum upstream_result result)
 		session_login_failed(session);
 		return;
 	case UPSTREAM_UNAVAILABLE:
-		claim_forget_password(&session->claim);
 		session_reply(session, REPLY_unavailable);
-		session_enter(session, PHASE_command);
+		session_login_failed(session);
 		return;
 	}
 }

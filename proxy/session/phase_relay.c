@@ -3,9 +3,9 @@
 // popgate no longer reads commands here, with one exception: to tell an
 // orderly end from a lost store it looks at how the last line of either side
 // begins.  The store may close once the client has said QUIT, or has closed
-// its own side, and the store's last line is a status or the end of a
-// multi-line answer.  Any other end resets the client, so that a message cut
-// short cannot be taken for a whole one.
+// its own side, and the store's last lines are such as end a session: a status
+// behind another answer, or the end of a multi-line one.  Any other end resets the client, so that
+// a message cut short cannot be taken for a whole one.
 //
 // A client's half-close is passed on and its answers still come: scripts that
 // send `RETR 1`, `QUIT` and close their side get their whole message.
@@ -22,11 +22,20 @@ static bool client_is_done(const struct session *session)
 	return session->up.ended || pump_last_line_is(&session->up, STR("QUIT"));
 }
 
+static bool is_any(bool (*is)(const struct pump *pump, struct str prefix), const struct pump *pump)
+{
+	return is(pump, STR("+OK")) || is(pump, STR("-ERR")) || is(pump, STR(".\r\n")) ||
+	       is(pump, STR(".\n"));
+}
+
+// A line of a mail may begin as a status does; but what stands before the
+// answer to QUIT is another answer.
 static bool store_is_done(const struct session *session)
 {
-	return pump_last_line_is(&session->down, STR("+OK")) ||
-	       pump_last_line_is(&session->down, STR("-ERR")) ||
-	       pump_last_line_is(&session->down, STR(".\r\n"));
+	const struct pump *down = &session->down;
+	return is_any(pump_last_line_is, down) &&
+	       (pump_is_at_first_line(down) || pump_last_line_is(down, STR(".")) ||
+	           is_any(pump_previous_line_is, down));
 }
 
 static void end_in_order(struct session *session)
@@ -73,10 +82,12 @@ static void on_due(struct session *session)
 {
 	uint64_t idle = net_now(session->house->net) - session->active;
 	uint64_t timeout = session->listener->options.session_timeout;
+	bool is_between_answers = !session->down.bytes || store_is_done(session);
 	if (idle < timeout)
 		timer_set(&session->timer, timeout - idle);
 	else
-		session_close(session, REASON_session_timeout, NULL);
+		session_close(session,
+		    is_between_answers ? REASON_session_timeout : REASON_session_stalled, NULL);
 }
 
 // ---- the store's side ---------------------------------------------------

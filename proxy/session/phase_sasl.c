@@ -5,11 +5,6 @@
 // the client may try again or something else.
 #include "proxy/session/session_priv.h"
 
-static void enter(struct session *session)
-{
-	(void)session;
-}
-
 static void send_challenge(struct session *session, struct str challenge)
 {
 	char room[REPLY_MAX];
@@ -55,19 +50,8 @@ static size_t on_bytes(struct session *session, struct str bytes)
 	return session_take_line(session, bytes, SASL_LINE_MAX, take_response);
 }
 
-static void on_ended(struct session *session)
-{
-	session_close(session, REASON_client_left, NULL);
-}
-
-static void on_due(struct session *session)
-{
-	session_close(session, REASON_preauth_timeout, NULL);
-}
-
 const struct phase_ops phase_sasl = {
-    .enter = enter,
     .on_bytes = on_bytes,
-    .on_ended = on_ended,
-    .on_due = on_due,
+    .on_ended = session_client_left,
+    .on_due = session_too_slow,
 };

@@ -39,6 +39,12 @@ static const struct phase_ops *ops_of(const struct session *session)
 	return phases[session->phase].ops;
 }
 
+static void call(void (*what)(struct session *session), struct session *session)
+{
+	if (what)
+		what(session);
+}
+
 static void set_deadline(struct session *session, enum deadline deadline)
 {
 	const struct listener_options *options = &session->listener->options;
@@ -73,7 +79,7 @@ static void be_in(struct session *session, enum phase phase)
 	set_deadline(session, phases[phase].deadline);
 	if (phases[phase].input == NOTHING)
 		stream_pause(&session->client);
-	ops_of(session)->enter(session);
+	call(ops_of(session)->enter, session);
 	if (session->phase == phase && phases[phase].input != NOTHING)
 		stream_resume(&session->client);
 }
@@ -163,12 +169,6 @@ static void on_failed(struct session *session)
 		stream_close(&session->client);
 	else
 		session_close(session, reason, stream_error(&session->client));
-}
-
-static void call(void (*what)(struct session *session), struct session *session)
-{
-	if (what)
-		what(session);
 }
 
 static void on_timer_closed(struct timer *timer)

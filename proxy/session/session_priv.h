@@ -27,8 +27,9 @@ enum reason {
 };
 #undef REASON
 
-// What a phase does with what happens; a member that is NULL means that it
-// cannot happen there or does not matter.
+// What a phase does with what happens.  NULL: it cannot happen there or does
+// not matter; but a phase that takes input has on_bytes, and one with a deadline
+// on_due.
 struct phase_ops {
 	void (*enter)(struct session *session);
 	size_t (*on_bytes)(struct session *session, struct str bytes);
@@ -124,6 +125,11 @@ typedef void take_line_fn(struct session *session, struct str line, struct str r
 // behind it; ends the session for a line that is none.  Returns the bytes
 // used; 0 when the line is not complete.
 size_t session_take_line(struct session *session, struct str bytes, size_t max, take_line_fn *take);
+
+// phase_command.c: the client ends its side, or its time is over, before it has
+// logged in.
+void session_client_left(struct session *session);
+void session_too_slow(struct session *session);
 
 // phase_sasl.c: begins an AUTH exchange; `initial` is the initial response as
 // it stands in the line.

@@ -217,6 +217,37 @@ static void test_last_line(void **state)
 	}
 }
 
+// The line before the last one too: the last begins with +OK in all of these.
+static void test_previous_line(void **state)
+{
+	static const struct {
+		const char *pieces[4];
+		const char *previous;
+		bool first;
+	} rows[] = {
+	    {{"+OK bye\r\n"}, "", true},
+	    {{"+O", "K\r\n"}, "", true},
+	    {{".\r\n+OK bye\r\n"}, ".\r\n", false},
+	    {{".\r\n", "+OK bye\r\n"}, ".\r\n", false},
+	    {{".", "\r", "\n+", "OK\r\n"}, ".\r\n", false},
+	    {{"a\r\nb\r\n", "body\r\n+OK\r\n"}, "body", false},
+	    {{"+OK\r\na\r\nbody\r\n+", "OK\r\n"}, "body", false},
+	    {{"bo", "dy\r\n+OK\r\n"}, "body", false},
+	};
+	struct bench *bench = *state;
+	bench_join(bench);
+	for (size_t i = 0; i < NUM(rows); i++) {
+		struct pump pump = pump_between(&bench->far.stream, &bench->near.stream, MARK);
+		for (size_t n = 0; n < 4 && rows[i].pieces[n]; n++)
+			pump_bytes(&pump, str_of(rows[i].pieces[n]));
+		struct str row = str_of(rows[i].pieces[0]);
+		check(row, pump_last_line_is(&pump, STR("+OK")));
+		check(row, pump_previous_line_is(&pump, str_of(rows[i].previous)));
+		check(row, !pump_previous_line_is(&pump, STR("oops")));
+		check(row, pump_is_at_first_line(&pump) == rows[i].first);
+	}
+}
+
 #define RELAY_ROW(function, wiring)                                                                \
 	{                                                                                          \
 #function " (" #wiring ")", function, bench_open, teardown, &(wiring)              \
@@ -232,6 +263,7 @@ int main(void)
 	    RELAY_ROW(test_directions_end_apart, clear_accepting),
 	    RELAY_ROW(test_directions_end_apart, secure_accepting),
 	    RELAY_ROW(test_last_line, clear_accepting),
+	    RELAY_ROW(test_previous_line, clear_accepting),
 	};
 	return cmocka_run_group_tests_name("pump", tests, NULL, NULL);
 }

@@ -297,9 +297,45 @@ def test_a_store_that_breaks_off_during_the_login_is_not_called_a_bad_password(s
                                                                               step: str) -> None:
     with fake_store(dies_at(step)) as store:
         gate = start(site(certificates, store.port, backend={"login_timeout": "1s"}))
-        gate.expect("backend_failed")
+        gate.expect("login_broken_off")
         assert_unavailable(gate)
         assert store.connections == 1
+
+
+def test_a_store_that_hangs_up_on_passwords_does_not_make_guessing_free(start: Start,
+                                                                        certificates: Certificates) -> None:
+    with fake_store(dies_at("PASS")) as store:
+        gate = start(site(certificates, store.port, defaults={"max_login_attempts": 3}))
+        gate.expect("login_broken_off")
+        with gate.connect("implicit") as client:
+            for _guess in range(3):
+                client.ask(b"USER anna", b"+OK")
+                client.ask(b"PASS guess", b"-ERR [SYS/TEMP] ")
+            client.read_to_end()
+            closed = gate.closed(client.port)
+            assert closed["reason"] == "login_attempts" and closed["failed_logins"] == 3
+
+
+@pytest.mark.parametrize("answer", [b"+OK " + b"x" * 506, b"-ERR " + b"x" * 505])
+def test_the_longest_answer_to_a_login_is_a_line_of_its_own(start: Start, certificates: Certificates,
+                                                            answer: bytes) -> None:
+    def script(peer: Peer) -> None:
+        peer.send(b"+OK\r\n")
+        peer.line()
+        peer.send(b"+OK\r\n")
+        peer.line()
+        peer.send(answer[:510] + b"\r\n")
+        if answer.startswith(b"+OK"):
+            peer.line()
+            peer.send(b"+OK 0 0\r\n")
+            peer.to_end()
+
+    with fake_store(script) as store:
+        gate = start(site(certificates, store.port))
+        with gate.connect("implicit") as client:
+            client.ask(b"USER anna", b"+OK")
+            client.ask(b"PASS secret", answer[:4])
+            client.ask(b"STAT", b"+OK 0 0" if answer.startswith(b"+OK") else b"-ERR")
 
 
 def test_the_time_that_the_store_takes_is_not_the_clients(start: Start, certificates: Certificates) -> None:

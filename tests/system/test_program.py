@@ -1,5 +1,6 @@
 """The program as an administrator meets it: its commands, its exit statuses, what it says about mistakes."""
 
+import os
 import contextlib
 import json
 import poplib
@@ -158,6 +159,13 @@ def test_a_missing_file_is_named(workdir: Path) -> None:
 
 def with_files(config: Config, chain: str, key: str) -> Config:
     return {**config, "certificates": {"localhost": {"chain": chain, "key": key}}}
+
+
+def test_a_fifo_is_refused_and_not_waited_for(workdir: Path, config: Config, certificates: Certificates) -> None:
+    fifo = workdir / "fifo.pem"
+    os.mkfifo(fifo)
+    said = complaint(workdir, with_files(config, certificates.chain("edge"), str(fifo)))
+    assert str(fifo) in said and "no ordinary file" in said
 
 
 def test_a_key_of_another_certificate_is_refused(workdir: Path, config: Config, certificates: Certificates) -> None:

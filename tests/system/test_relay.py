@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 from certs import Certificates
-from clients import DEADLINE
+from clients import DEADLINE, Ending
 from popgate import MODES, Popgate, is_sanitized, site
 from proc import usage
 from stores import Peer, Script, fake_store, serve_mailbox
@@ -144,6 +144,25 @@ def test_a_silent_session_ends_at_its_deadline(start: Start, certificates: Certi
             assert client.read_to_end() == b""
             assert time.monotonic() - began > 0.9
             assert gate.closed(client.port)["reason"] == "session_timeout"
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_store_that_falls_silent_in_a_message_does_not_make_it_look_whole(start: Start, certificates: Certificates,
+                                                                            mode: str) -> None:
+    def script(peer: Peer) -> None:
+        peer.login()
+        peer.line()
+        peer.send(b"+OK\r\n" + LINE + b"half a li")
+        peer.to_end()
+
+    with fake_store(script) as store:
+        gate = start(site(certificates, store.port, defaults={"session_timeout": "1s"}))
+        with gate.connect(mode) as client:
+            client.login()
+            client.send(b"RETR 1\r\n")
+            client.read_to_end()
+            assert client.ending is not Ending.CLEAN
+            assert gate.closed(client.port)["reason"] == "session_stalled"
 
 
 def test_a_session_that_is_not_silent_outlives_the_deadline(start: Start, certificates: Certificates) -> None:

@@ -487,7 +487,7 @@ static void test_more_problems_than_fit(void **state)
 	assert_null(config_load_text(FILE_NAME, text_str(&text), &problems));
 	assert_int_equal(problems.num, 500);
 	struct str last = STR("\nthere are more problems than fit here\n");
-	assert_true(str_ends_nocase(text_str(&problems.text), last));
+	assert_true(str_has_nocase(text_str(&problems.text), last));
 	assert_string_equal(problems.room, problems.text.at);
 }
 

@@ -1,0 +1,29 @@
+// file.c: opening files.  See file.h.
+#include "proxy/base/file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+// Which open(2) does not give for reading.
+enum { NOT_ORDINARY = ENOTSUP };
+
+FILE *file_open(const char *path)
+{
+	struct stat status;
+	int fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
+	if (fd < 0)
+		return NULL;
+	if (fstat(fd, &status) == 0 && S_ISREG(status.st_mode))
+		return fdopen(fd, "r");
+	close(fd);
+	errno = NOT_ORDINARY;
+	return NULL;
+}
+
+const char *file_problem(void)
+{
+	return errno == NOT_ORDINARY ? "it is no ordinary file" : strerror(errno);
+}

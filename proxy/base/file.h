@@ -1,0 +1,16 @@
+// file.h: opens what an administrator has named, without ever waiting for it.
+//
+// Used for the configuration, certificates and keys, by the supervisor too:
+// opening a FIFO that nobody writes would leave it deaf to its signals.
+#ifndef POPGATE_PROXY_BASE_FILE_H
+#define POPGATE_PROXY_BASE_FILE_H
+
+#include <stdio.h>
+
+// For reading; the caller closes it.  NULL with errno set.
+FILE *file_open(const char *path);
+
+// What errno says after file_open, for people.
+const char *file_problem(void);
+
+#endif
