@@ -19,7 +19,7 @@ FILE *file_open(const char *path)
 	if (fstat(fd, &status) == 0 && S_ISREG(status.st_mode))
 		return fdopen(fd, "r");
 	close(fd);
-	errno = NOT_ORDINARY;
+	errno = S_ISDIR(status.st_mode) ? EISDIR : NOT_ORDINARY;
 	return NULL;
 }
 
