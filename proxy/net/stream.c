@@ -1,19 +1,15 @@
-// stream.c: streams over libuv.  See stream.h for what they promise.
+// stream.c: streams over libuv: birth, input, end.  See stream.h for what they
+// promise, and output.c for the way out.
 //
 //      socket --on_read--> [tls_read] --take_input--> owner.on_bytes
 //                                           |              |
 //                                           +--> kept <----+ (not consumed)
 //
-//      socket <--write_now-- cork <-- stream_write_raw <-- [tls_write] <-- stream_write
-//        ^          |
-//        +-- output +  (not taken by the kernel)
-//
 // Reading is stopped lazily: a paused stream is read once more, into `kept`,
 // before libuv is told to stop.  So a pause that ends soon costs no system
 // call, and a client that goes away during its login is noticed.
-#include "proxy/net/stream.h"
+#include "proxy/net/stream_priv.h"
 
-#include <errno.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -24,26 +20,17 @@
 enum {
 	READ_MAX = 16 * 1024, // at a time, until the owner wants more
 	KEPT_MAX = STREAM_KEEP + NET_CLEAR_SIZE,
-	QUEUE_MAX = 64 * 1024 * 1024, // beyond any mark an owner may set
-};
-
-// Bytes on their way to the kernel: one request in flight, the rest behind it.
-struct stream_output {
-	uv_write_t request;
-	struct buf sending;
-	struct buf waiting;
 };
 
 static void update_reading(struct stream *stream);
-static bool flush_cork(struct stream *stream);
 
-static void tell(struct stream *stream, enum stream_event event)
+void stream_tell(struct stream *stream, enum stream_event event)
 {
 	if (stream->open)
 		stream->owner->on_event(stream, event);
 }
 
-static void tell_failed(struct stream *stream)
+void stream_tell_failed(struct stream *stream)
 {
 	if (stream->failed_told)
 		return;
@@ -51,11 +38,10 @@ static void tell_failed(struct stream *stream)
 	if (stream->going)
 		stream_close(stream);
 	else
-		tell(stream, STREAM_FAILED);
+		stream_tell(stream, STREAM_FAILED);
 }
 
-// Marks it broken; the owner hears of it from the loop.
-static void break_stream(struct stream *stream, const char *error)
+void stream_break(struct stream *stream, const char *error)
 {
 	if (!stream->error)
 		stream->error = error;
@@ -63,12 +49,11 @@ static void break_stream(struct stream *stream, const char *error)
 		net_defer(stream->net, &stream->task);
 }
 
-// What TLS has to say about it, an alert, goes out first.
-static void break_tls(struct stream *stream)
+void stream_break_tls(struct stream *stream)
 {
 	if (stream->cork)
-		flush_cork(stream);
-	break_stream(stream, tls_error(stream->tls));
+		stream_flush(stream);
+	stream_break(stream, tls_error(stream->tls));
 }
 
 // ---- input --------------------------------------------------------------
@@ -82,7 +67,7 @@ static size_t offer(struct stream *stream, struct str bytes)
 	return used;
 }
 
-static bool is_in_handshake(const struct stream *stream)
+bool stream_is_in_handshake(const struct stream *stream)
 {
 	return stream->tls && !stream->secured;
 }
@@ -90,8 +75,8 @@ static bool is_in_handshake(const struct stream *stream)
 // Never during a handshake: what is kept then came in the clear.
 static bool may_offer(const struct stream *stream)
 {
-	return !is_in_handshake(stream) && stream->open && !stream->paused && !stream->offering &&
-	       !stream->error && !stream->going;
+	return !stream_is_in_handshake(stream) && stream->open && !stream->paused &&
+	       !stream->offering && !stream->error && !stream->going;
 }
 
 static void offer_kept(struct stream *stream)
@@ -104,14 +89,14 @@ static void offer_kept(struct stream *stream)
 	}
 	if (may_offer(stream) && stream->ended && !stream->ended_told) {
 		stream->ended_told = true;
-		tell(stream, STREAM_ENDED);
+		stream_tell(stream, STREAM_ENDED);
 	}
 }
 
 static void keep(struct stream *stream, struct str bytes)
 {
 	if (!buf_add(&stream->kept, bytes, KEPT_MAX))
-		break_stream(stream, "out of memory for input");
+		stream_break(stream, "out of memory for input");
 }
 
 static void take_input(struct stream *stream, struct str bytes)
@@ -130,16 +115,16 @@ static void take_encrypted(struct stream *stream)
 	struct net *net = stream->net;
 	if (!stream->secured) {
 		if (stream_has_input(stream)) {
-			break_stream(stream, "bytes from before TLS were left");
+			stream_break(stream, "bytes from before TLS were left");
 			return;
 		}
 		enum tls_result result = tls_handshake(stream->tls);
 		if (result == TLS_FAILED)
-			break_tls(stream);
+			stream_break_tls(stream);
 		if (result != TLS_OK)
 			return;
 		stream->secured = true;
-		tell(stream, STREAM_SECURED);
+		stream_tell(stream, STREAM_SECURED);
 	}
 	if (!stream->open || stream->ended)
 		return;
@@ -151,7 +136,7 @@ static void take_encrypted(struct stream *stream)
 	if (result == TLS_ENDED)
 		stream->ended = true;
 	else if (result == TLS_FAILED)
-		break_tls(stream);
+		stream_break_tls(stream);
 	if (len)
 		take_input(stream, (struct str){net->clear, len});
 }
@@ -172,7 +157,7 @@ static void take_end(struct stream *stream)
 {
 	int error = error_behind_end(stream);
 	if (error) {
-		break_stream(stream, uv_strerror(-error));
+		stream_break(stream, uv_strerror(-error));
 		return;
 	}
 	if (!stream->tls) {
@@ -209,12 +194,12 @@ static void on_read(uv_stream_t *handle, ssize_t nread, const uv_buf_t *buffer)
 		stream->reading = false;
 		take_end(stream);
 	} else {
-		break_stream(stream, uv_strerror((int)nread));
+		stream_break(stream, uv_strerror((int)nread));
 	}
 	offer_kept(stream);
 	stream_uncork(stream);
 	if (stream->error)
-		tell_failed(stream);
+		stream_tell_failed(stream);
 	update_reading(stream);
 }
 
@@ -222,7 +207,7 @@ static bool wants_reading(const struct stream *stream)
 {
 	if (!stream->open || !stream->connected || stream->ended || stream->error)
 		return false;
-	if (is_in_handshake(stream))
+	if (stream_is_in_handshake(stream))
 		return true;
 	return stream->paused ? !stream_has_input(stream) : buf_len(&stream->kept) <= STREAM_KEEP;
 }
@@ -254,180 +239,6 @@ void stream_resume(struct stream *stream)
 	update_reading(stream);
 }
 
-// ---- output -------------------------------------------------------------
-
-static void send_waiting(struct stream *stream);
-
-static void free_output(struct stream *stream)
-{
-	if (!stream->output)
-		return;
-	buf_done(&stream->output->sending);
-	buf_done(&stream->output->waiting);
-	free(stream->output);
-	stream->output = NULL;
-}
-
-static void send_fin(struct stream *stream)
-{
-	uv_os_fd_t fd;
-	if (uv_fileno((uv_handle_t *)&stream->tcp, &fd) == 0)
-		shutdown(fd, SHUT_WR);
-}
-
-static void on_drained(struct stream *stream)
-{
-	free_output(stream);
-	if (stream->going) {
-		stream_close(stream);
-		return;
-	}
-	if (stream->finishing)
-		send_fin(stream);
-	tell(stream, STREAM_DRAINED);
-}
-
-static void on_written(uv_write_t *request, int status)
-{
-	struct stream *stream = request->data;
-	if (!stream->open)
-		return;
-	if (status < 0 || stream->error) {
-		stream->error = stream->error ? stream->error : uv_strerror(status);
-		tell_failed(stream);
-		return;
-	}
-	buf_done(&stream->output->sending);
-	if (buf_len(&stream->output->waiting))
-		send_waiting(stream);
-	else
-		on_drained(stream);
-}
-
-static void send_waiting(struct stream *stream)
-{
-	struct stream_output *output = stream->output;
-	output->sending = output->waiting;
-	output->waiting = (struct buf){0};
-	struct str bytes = buf_str(&output->sending);
-	uv_buf_t piece = uv_buf_init((char *)bytes.at, (unsigned)bytes.len);
-	output->request.data = stream;
-	int status = uv_write(&output->request, (uv_stream_t *)&stream->tcp, &piece, 1, on_written);
-	if (status < 0)
-		break_stream(stream, uv_strerror(status));
-}
-
-static void queue(struct stream *stream, struct str raw)
-{
-	bool idle = !stream->output;
-	if (idle)
-		stream->output = xcalloc(1, sizeof(*stream->output));
-	if (!buf_add(&stream->output->waiting, raw, QUEUE_MAX))
-		break_stream(stream, "out of memory for output");
-	else if (idle)
-		send_waiting(stream);
-}
-
-// The last bytes before closing are held back by the kernel until then, and so
-// leave in one segment with FIN: a packet less for everybody.
-static ssize_t send_last(struct stream *stream, struct str raw)
-{
-	uv_os_fd_t fd;
-	int failed = uv_fileno((uv_handle_t *)&stream->tcp, &fd);
-	if (failed)
-		return failed;
-	ssize_t n = send(fd, raw.at, raw.len, MSG_MORE | MSG_DONTWAIT | MSG_NOSIGNAL);
-	return n < 0 ? uv_translate_sys_error(errno) : n;
-}
-
-static ssize_t send_some(struct stream *stream, struct str raw)
-{
-	uv_buf_t piece = uv_buf_init((char *)raw.at, (unsigned)raw.len);
-	return uv_try_write((uv_stream_t *)&stream->tcp, &piece, 1);
-}
-
-// Straight to the kernel; what it does not take is queued.
-static bool write_now(struct stream *stream, struct str raw)
-{
-	if (stream->error || !stream->open)
-		return false;
-	stream->bytes_out += raw.len;
-	if (!stream->output) {
-		ssize_t n = stream->going ? send_last(stream, raw) : send_some(stream, raw);
-		if (n < 0 && n != UV_EAGAIN) {
-			break_stream(stream, uv_strerror((int)n));
-			return false;
-		}
-		raw = str_drop(raw, n > 0 ? (size_t)n : 0);
-	}
-	if (raw.len)
-		queue(stream, raw);
-	return !stream->error;
-}
-
-static bool flush_cork(struct stream *stream)
-{
-	struct net_cork *cork = stream->cork;
-	struct str gathered = {cork->at, cork->len};
-	cork->len = 0;
-	bool written = gathered.len == 0 || write_now(stream, gathered);
-	if (stream->secret)
-		explicit_bzero(cork->at, gathered.len);
-	return written;
-}
-
-bool stream_write_raw(struct stream *stream, struct str raw)
-{
-	struct net_cork *cork = stream->cork;
-	if (!cork)
-		return write_now(stream, raw);
-	if (raw.len > NET_CORK_SIZE - cork->len && !flush_cork(stream))
-		return false;
-	if (raw.len > NET_CORK_SIZE)
-		return write_now(stream, raw);
-	memcpy(cork->at + cork->len, raw.at, raw.len);
-	cork->len += raw.len;
-	return !stream->error;
-}
-
-void stream_cork(struct stream *stream)
-{
-	struct net *net = stream->net;
-	for (size_t i = 0; i < NET_CORKS && !stream->cork; i++) {
-		if (net->corks[i].stream)
-			continue;
-		net->corks[i].stream = stream;
-		stream->cork = &net->corks[i];
-	}
-}
-
-void stream_uncork(struct stream *stream)
-{
-	if (!stream->cork)
-		return;
-	flush_cork(stream);
-	stream->cork->stream = NULL;
-	stream->cork = NULL;
-}
-
-void stream_write(struct stream *stream, struct str bytes)
-{
-	bool may_write = stream->open && !stream->error && !stream->finishing && !stream->going;
-	if (!may_write || is_in_handshake(stream) || !bytes.len)
-		return;
-	if (!stream->tls)
-		stream_write_raw(stream, bytes);
-	else if (tls_write(stream->tls, bytes) == TLS_FAILED)
-		break_tls(stream);
-}
-
-size_t stream_queued(const struct stream *stream)
-{
-	if (!stream->output)
-		return 0;
-	return buf_len(&stream->output->sending) + buf_len(&stream->output->waiting);
-}
-
 // ---- birth --------------------------------------------------------------
 
 // What was asked for outside a callback of the loop, and is told within one.
@@ -435,7 +246,7 @@ static void run_task(struct net_task *task)
 {
 	struct stream *stream = (void *)((char *)task - offsetof(struct stream, task));
 	if (stream->error) {
-		tell_failed(stream);
+		stream_tell_failed(stream);
 		return;
 	}
 	stream_cork(stream);
@@ -463,7 +274,7 @@ bool stream_open(
 	int status = uv_tcp_open(&stream->tcp, fd);
 	if (status < 0) {
 		close(fd);
-		break_stream(stream, uv_strerror(status));
+		stream_break(stream, uv_strerror(status));
 		return false;
 	}
 	return true;
@@ -477,11 +288,11 @@ static void on_connected(uv_connect_t *request, int status)
 		return;
 	if (status < 0) {
 		stream->error = uv_strerror(status);
-		tell_failed(stream);
+		stream_tell_failed(stream);
 		return;
 	}
 	stream->connected = true;
-	tell(stream, STREAM_CONNECTED);
+	stream_tell(stream, STREAM_CONNECTED);
 	update_reading(stream);
 }
 
@@ -494,7 +305,7 @@ void stream_connect(struct stream *stream, struct net *net, const struct addr *a
 	int status = uv_tcp_connect(request, &stream->tcp, &addr->any, on_connected);
 	if (status < 0) {
 		free(request);
-		break_stream(stream, uv_strerror(status));
+		stream_break(stream, uv_strerror(status));
 	}
 }
 
@@ -516,7 +327,7 @@ void stream_secure_client(struct stream *stream, const struct tls_client *client
 	stream->tls = tls_connect(stream, client, name);
 	begin_tls(stream);
 	if (tls_handshake(stream->tls) == TLS_FAILED)
-		break_tls(stream);
+		stream_break_tls(stream);
 }
 
 // ---- end ----------------------------------------------------------------
@@ -526,7 +337,7 @@ static void on_closed(uv_handle_t *handle)
 	struct stream *stream = handle->data;
 	struct tls *tls = stream->tls; // what stream_error points to may lie there
 	buf_done(&stream->kept);
-	free_output(stream);
+	stream_free_output(stream);
 	stream->owner->on_event(stream, STREAM_CLOSED);
 	tls_free(&tls);
 }
@@ -546,9 +357,9 @@ void stream_finish(struct stream *stream)
 	if (stream->tls && stream->secured)
 		tls_finish(stream->tls);
 	if (stream->cork)
-		flush_cork(stream);
+		stream_flush(stream);
 	if (!stream->output)
-		send_fin(stream);
+		stream_send_fin(stream);
 }
 
 void stream_close_gently(struct stream *stream)
