@@ -34,14 +34,14 @@ static bool set_on(int fd, int level, int option)
 	return setsockopt(fd, level, option, &on, sizeof(on)) == 0;
 }
 
-// Accepted sockets inherit no-delay (a session is a dialogue of short lines)
-// and keep-alive (clients vanish without a word).  IPV6_V6ONLY is always set:
+// Accepted sockets inherit no-delay, since a session is a dialogue of short
+// lines.  Not keep-alive: each phase has its deadline, also for clients that
+// vanish without a word.  IPV6_V6ONLY is always set:
 // "[::]:995" and "0.0.0.0:995" are two binds, whatever the system's default,
 // as they are in Exchange's list of bindings.
 static bool set_options(int fd, const struct addr *addr)
 {
-	return set_on(fd, SOL_SOCKET, SO_REUSEADDR) && set_on(fd, SOL_SOCKET, SO_KEEPALIVE) &&
-	       set_on(fd, IPPROTO_TCP, TCP_NODELAY) &&
+	return set_on(fd, SOL_SOCKET, SO_REUSEADDR) && set_on(fd, IPPROTO_TCP, TCP_NODELAY) &&
 	       (addr->any.sa_family != AF_INET6 || set_on(fd, IPPROTO_IPV6, IPV6_V6ONLY));
 }
 

@@ -81,10 +81,11 @@ static void test_many_keys(void **state)
 		struct text user = TEXT(room);
 		text_add_u64(&user, i);
 		keys[i] = limits_key_user(STR("store"), text_str(&user));
-		assert_true(limits_take(limits, keys[i], 1, &places[i]));
+		assert_true(limits_take(limits, keys[i], 2, &places[i]));
 	}
+	// Two of so many keys may have set and tag in common, and count as one.
 	for (size_t i = 0; i < MANY; i++)
-		assert_int_equal(limits_count(limits, keys[i]), 1);
+		assert_in_range(limits_count(limits, keys[i]), 1, 2);
 	limits_forget_worker(limits, 0);
 	for (size_t i = 0; i < MANY; i++)
 		assert_int_equal(limits_count(limits, keys[i]), 0);
