@@ -14,10 +14,10 @@
 
 #include "proxy/base/file.h"
 
-enum { CHAIN_MAX = 16, FILE_MAX = 1024 * 1024 };
+enum { FILE_MAX = 1024 * 1024 };
 
 struct pair {
-	CRYPTO_BUFFER *chain[CHAIN_MAX];
+	CRYPTO_BUFFER *chain[TLS_CHAIN_MAX];
 	size_t num_chain;
 	EVP_PKEY *key;
 };
@@ -50,7 +50,7 @@ static BIO *read_file(const char *path, const char *what, struct text *why)
 
 static bool add_certificate(struct pair *pair, const uint8_t *der, long len)
 {
-	if (pair->num_chain == CHAIN_MAX)
+	if (pair->num_chain == TLS_CHAIN_MAX)
 		return false;
 	CRYPTO_BUFFER *buffer = CRYPTO_BUFFER_new(der, (size_t)len, NULL);
 	if (buffer)
@@ -79,7 +79,7 @@ static bool read_chain(struct pair *pair, const char *path, struct text *why)
 	BIO_free(bio);
 	if (!fits)
 		text_addf(
-		    why, "the certificate %s holds more than %d certificates", path, CHAIN_MAX);
+		    why, "the certificate %s holds more than %d certificates", path, TLS_CHAIN_MAX);
 	else if (!pair->num_chain)
 		text_addf(
 		    why, "%s holds no certificate in PEM form (-----BEGIN CERTIFICATE-----)", path);

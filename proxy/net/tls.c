@@ -162,18 +162,16 @@ void tls_server_free(struct tls_server **server)
 	*server = NULL;
 }
 
-enum { CHAIN_MAX = 16 };
-
 // Hands the chain to the verifier that the context was made with.
 static enum ssl_verify_result_t verify(SSL *ssl, uint8_t *out_alert)
 {
 	struct tls *tls = SSL_get_app_data(ssl);
 	const STACK_OF(CRYPTO_BUFFER) *sent = SSL_get0_peer_certificates(ssl);
-	struct str chain[CHAIN_MAX];
+	struct str chain[TLS_CHAIN_MAX];
 	size_t num = 0;
 	char room[512];
 	struct text why = TEXT(room);
-	for (; num < sk_CRYPTO_BUFFER_num(sent) && num < CHAIN_MAX; num++) {
+	for (; num < sk_CRYPTO_BUFFER_num(sent) && num < TLS_CHAIN_MAX; num++) {
 		const CRYPTO_BUFFER *der = sk_CRYPTO_BUFFER_value(sent, num);
 		chain[num] =
 		    (struct str){(const char *)CRYPTO_BUFFER_data(der), CRYPTO_BUFFER_len(der)};

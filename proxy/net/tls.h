@@ -27,6 +27,9 @@ struct tls;
 struct tls_server;
 struct tls_client;
 
+// Certificates in a chain, of ours or a peer's.
+enum { TLS_CHAIN_MAX = 16 };
+
 struct tls_server_options {
 	struct crypto_buffer_st *const *chain; // leaf first; references are taken
 	size_t num_chain;
