@@ -45,11 +45,23 @@ static void before_sleep(uv_prepare_t *prepare)
 		net->before_sleep();
 }
 
+// libuv's first stream opens /dev/null for the day descriptors run out.  It is
+// made here, since a worker may open no file later, and every stream that finds
+// it missing tries again: two system calls for each.
+static void make_first_stream(struct net *net)
+{
+	uv_tcp_t first;
+	uv_tcp_init(&net->loop, &first);
+	uv_close((uv_handle_t *)&first, NULL);
+	uv_run(&net->loop, UV_RUN_NOWAIT);
+}
+
 void net_init(struct net *net)
 {
 	signal(SIGPIPE, SIG_IGN);
 	int failed = uv_loop_init(&net->loop);
 	BUG_ON(failed);
+	make_first_stream(net);
 	uv_idle_init(&net->loop, &net->idle);
 	uv_prepare_init(&net->loop, &net->prepare);
 	uv_unref((uv_handle_t *)&net->prepare);
