@@ -28,6 +28,13 @@ static struct names backend_names(const struct config *config)
 	    config->num_backends};
 }
 
+static struct names policy_names(const struct config *config)
+{
+	return (struct names){"policy", "policies",
+	    config->num_policies ? &config->policies->name : NULL, sizeof(*config->policies),
+	    config->num_policies};
+}
+
 static struct str name_at(const struct names *names, size_t index)
 {
 	return str_of(*(char *const *)((const char *)names->first + index * names->step));
@@ -78,6 +85,17 @@ static void resolve_backend(
 	if (!find_name(&names, name, &listener->backend))
 		complain_of_name(
 		    config, &names, name, listener->places[LISTENER_OPTION_backend], problems);
+}
+
+static void resolve_policy(
+    const struct config *config, struct listener_config *listener, struct problems *problems)
+{
+	struct names names = policy_names(config);
+	struct str name = str_of(listener->options.policy);
+	listener->policy = NO_POLICY;
+	if (name.len && !find_name(&names, name, &listener->policy))
+		complain_of_name(
+		    config, &names, name, listener->places[LISTENER_OPTION_policy], problems);
 }
 
 static void resolve_certificate(
@@ -166,6 +184,7 @@ void check_listener(
 	struct place login = places[LISTENER_OPTION_login];
 	resolve_backend(config, listener, problems);
 	resolve_certificate(config, listener, problems);
+	resolve_policy(config, listener, problems);
 	check_binds(config, listener, problems);
 	if (!options->login)
 		problems_add(problems, config->path, login,

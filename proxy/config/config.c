@@ -36,6 +36,18 @@ static struct part part_of_log(struct config *config)
 	    &option_sections[SECTION_log], &config->log, config->log_places, {"log"}};
 }
 
+static struct part part_of_geoip(struct config *config)
+{
+	return (struct part){
+	    &option_sections[SECTION_geoip], &config->geoip, config->geoip_places, {"geoip"}};
+}
+
+static struct part part_of_resolver(struct config *config)
+{
+	return (struct part){&option_sections[SECTION_resolver], &config->resolver,
+	    config->resolver_places, {"resolver"}};
+}
+
 static struct part part_of_certificate(struct certificate_config *certificate)
 {
 	return (struct part){&option_sections[SECTION_certificate], &certificate->options,
@@ -46,6 +58,12 @@ static struct part part_of_backend(struct backend_config *backend)
 {
 	return (struct part){&option_sections[SECTION_backend], &backend->options, backend->places,
 	    title_of("backend", backend->name)};
+}
+
+static struct part part_of_policy(struct policy_config *policy)
+{
+	return (struct part){&option_sections[SECTION_policy], &policy->options, policy->places,
+	    title_of("policy", policy->name)};
 }
 
 static struct part part_of_listener(struct listener_config *listener)
@@ -95,6 +113,21 @@ static void read_backends(const struct load *load)
 		part_read_named(load, &part, map, i);
 		if (load->problems->num == problems_before)
 			check_backend(config, backend, load->problems);
+	}
+}
+
+static void read_policies(const struct load *load)
+{
+	struct config *config = load->config;
+	struct node map = find_map(load, option_sections[SECTION_policy].key);
+	config->policies = xcalloc(node_count(map), sizeof(*config->policies));
+	for (size_t i = 0; i < node_count(map); i++) {
+		struct policy_config *policy = &config->policies[config->num_policies++];
+		policy->name = part_read_name(load, map, i);
+		policy->place = node_key_place(map, i);
+		struct part part = part_of_policy(policy);
+		part_put_defaults(load, &part);
+		part_read_named(load, &part, map, i);
 	}
 }
 
@@ -157,17 +190,26 @@ static void read_listeners(const struct load *load)
 	option_free_all(&option_sections[SECTION_listener], &defaults.options);
 }
 
+static void read_single(const struct load *load, const struct part *part, struct node map)
+{
+	part_put_defaults(load, part);
+	part_read(load, part, map);
+}
+
 static void read_all(const struct load *load)
 {
-	struct part site = part_of_site(load->config), log = part_of_log(load->config);
-	part_put_defaults(load, &site);
-	part_put_defaults(load, &log);
+	const struct part site = part_of_site(load->config), log = part_of_log(load->config),
+	                  geoip = part_of_geoip(load->config),
+	                  resolver = part_of_resolver(load->config);
 	if (!part_is_map(load, load->root, "the file"))
 		return;
-	part_read(load, &site, load->root);
-	part_read(load, &log, find_map(load, log.section->key));
+	read_single(load, &site, load->root);
+	read_single(load, &log, find_map(load, log.section->key));
+	read_single(load, &geoip, find_map(load, geoip.section->key));
+	read_single(load, &resolver, find_map(load, resolver.section->key));
 	read_certificates(load);
 	read_backends(load);
+	read_policies(load);
 	read_listeners(load);
 	if (!node_count(find_map(load, option_sections[SECTION_listener].key)))
 		problems_add(load->problems, load->config->path, (struct place){0},
@@ -215,6 +257,8 @@ void config_free(struct config **config)
 		return;
 	option_free_all(&option_sections[SECTION_site], &c->site);
 	option_free_all(&option_sections[SECTION_log], &c->log);
+	option_free_all(&option_sections[SECTION_geoip], &c->geoip);
+	option_free_all(&option_sections[SECTION_resolver], &c->resolver);
 	for (size_t i = 0; i < c->num_certificates; i++) {
 		option_free_all(&option_sections[SECTION_certificate], &c->certificates[i].options);
 		free(c->certificates[i].name);
@@ -223,12 +267,17 @@ void config_free(struct config **config)
 		option_free_all(&option_sections[SECTION_backend], &c->backends[i].options);
 		free(c->backends[i].name);
 	}
+	for (size_t i = 0; i < c->num_policies; i++) {
+		option_free_all(&option_sections[SECTION_policy], &c->policies[i].options);
+		free(c->policies[i].name);
+	}
 	for (size_t i = 0; i < c->num_listeners; i++) {
 		option_free_all(&option_sections[SECTION_listener], &c->listeners[i].options);
 		free(c->listeners[i].name);
 	}
 	free(c->certificates);
 	free(c->backends);
+	free(c->policies);
 	free(c->listeners);
 	free(c->path);
 	free(c);

@@ -31,8 +31,13 @@ enum login_method { LOGIN_METHOD_basic = 1, LOGIN_METHOD_basic_tls = 2 };
 // Bits of the `capabilities` option.
 enum capability { CAPABILITY_top = 1, CAPABILITY_uidl = 2, CAPABILITY_pipelining = 4 };
 
+// The verdicts of `default` and `on_dns_failure`, and the kinds of `refusal`.
+enum access { ACCESS_allow, ACCESS_deny };
+enum refusal { REFUSAL_message, REFUSAL_drop, REFUSAL_reset };
+
 struct text_list {
 	char **at;
+	struct place *places; // where each stands
 	size_t num;
 };
 
@@ -57,6 +62,13 @@ struct backend_config {
 	struct place places[BACKEND_OPTIONS];
 };
 
+struct policy_config {
+	char *name;
+	struct place place;
+	struct policy_options options;
+	struct place places[POLICY_OPTIONS];
+};
+
 struct listener_config {
 	char *name;
 	struct place place;
@@ -65,9 +77,11 @@ struct listener_config {
 	enum origin origins[LISTENER_OPTIONS];
 	size_t backend;     // index into config.backends
 	size_t certificate; // index into config.certificates, or NO_CERTIFICATE
+	size_t policy;      // index into config.policies, or NO_POLICY
 };
 
 #define NO_CERTIFICATE SIZE_MAX
+#define NO_POLICY SIZE_MAX
 
 struct config {
 	char *path;
@@ -75,10 +89,16 @@ struct config {
 	struct place site_places[SITE_OPTIONS];
 	struct log_options log;
 	struct place log_places[LOG_OPTIONS];
+	struct geoip_options geoip;
+	struct place geoip_places[GEOIP_OPTIONS];
+	struct resolver_options resolver;
+	struct place resolver_places[RESOLVER_OPTIONS];
 	struct certificate_config *certificates;
 	size_t num_certificates;
 	struct backend_config *backends;
 	size_t num_backends;
+	struct policy_config *policies;
+	size_t num_policies;
 	struct listener_config *listeners;
 	size_t num_listeners;
 };
@@ -88,6 +108,10 @@ struct config *config_load(const char *path, struct problems *problems);
 
 // The same of a text that is already here, as if it stood in the file `path`.
 struct config *config_load_text(const char *path, struct str yaml, struct problems *problems);
+
+// What a file name in the configuration means: a path without a beginning / is
+// one in the folder of the configuration file.  The caller frees it.
+char *config_resolve_path(const char *config_path, struct str name);
 
 // Frees it and sets the pointer to NULL; NULL is allowed.
 void config_free(struct config **config);

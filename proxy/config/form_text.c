@@ -42,9 +42,20 @@ static uint32_t next_code_point(struct str *s)
 	return code;
 }
 
+// JSON has what is beyond 16 bits as two surrogates (RFC 8259 section 7).
+static void print_escaped(uint32_t code, enum notation notation, FILE *out)
+{
+	if (code <= 0xffff)
+		fprintf(out, "\\u%04x", code);
+	else if (notation == NOTATION_YAML)
+		fprintf(out, "\\U%08x", code);
+	else
+		fprintf(out, "\\u%04x\\u%04x", 0xd7c0 + (code >> 10), 0xdc00 + (code & 0x3ff));
+}
+
 // Beyond ASCII everything is escaped: some of it ends lines in YAML, some may
 // not stand in a file at all.
-void quoted_print(struct str s, FILE *out)
+void quoted_print(struct str s, enum notation notation, FILE *out)
 {
 	fputc('"', out);
 	while (s.len) {
@@ -54,7 +65,7 @@ void quoted_print(struct str s, FILE *out)
 		else if (code >= 0x20 && code < 0x7f)
 			fputc((char)code, out);
 		else
-			fprintf(out, code > 0xffff ? "\\U%08x" : "\\u%04x", code);
+			print_escaped(code, notation, out);
 	}
 	fputc('"', out);
 }
@@ -63,8 +74,7 @@ static void print_text(
     const struct type_row *type, const union option_value *value, enum notation notation, FILE *out)
 {
 	(void)type;
-	(void)notation;
-	quoted_print(str_of(value->text), out);
+	quoted_print(str_of(value->text), notation, out);
 }
 
 static void copy_text(union option_value *value)
@@ -109,8 +119,10 @@ static bool read_fingerprint(const struct reading *reading, union option_value *
 
 // Absolute, so that neither a change of the working directory nor a copy of
 // the printed configuration in another folder changes its meaning.
-static char *resolve(const char *config_path, struct str name)
+char *config_resolve_path(const char *config_path, struct str name)
 {
+	if (name.len && name.at[0] == '/')
+		return str_dup(name);
 	const char *slash = strrchr(config_path, '/');
 	struct str folder = {config_path, slash ? (size_t)(slash - config_path) + 1 : 0};
 	char *cwd = *config_path == '/' ? NULL : getcwd(NULL, 0);
@@ -131,10 +143,11 @@ static bool read_path(const struct reading *reading, union option_value *out)
 	struct str s;
 	if (!form_read_scalar(reading, reading->node, &s))
 		return false;
-	if (str_is_empty(s))
+	bool may_be_none = reading->option->fallback && !*reading->option->fallback;
+	if (str_is_empty(s) && !may_be_none)
 		return form_complain(reading, reading->node, "must not be empty");
-	bool is_final = s.at[0] == '/' || form_find_word(reading->option->type->words, s);
-	out->path = is_final ? str_dup(s) : resolve(reading->path, s);
+	bool is_final = str_is_empty(s) || form_find_word(reading->option->type->words, s);
+	out->path = is_final ? str_dup(s) : config_resolve_path(reading->path, s);
 	return true;
 }
 

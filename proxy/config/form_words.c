@@ -93,23 +93,29 @@ static void free_list(union option_value *value)
 	for (size_t i = 0; i < value->list.num; i++)
 		free(value->list.at[i]);
 	free(value->list.at);
+	free(value->list.places);
 }
 
 static bool read_list(const struct reading *reading, union option_value *out)
 {
 	struct node node = reading->node;
 	bool sound = check_is_list(reading);
-	if (sound && !node_count(node))
-		return form_complain(reading, node, "must not be empty");
+	bool may_be_empty = reading->option->fallback && !strcmp(reading->option->fallback, "[]");
 	out->list = (struct text_list){0};
-	if (sound)
+	if (sound && !node_count(node) && !may_be_empty)
+		return form_complain(reading, node, "must not be empty");
+	if (sound) {
 		out->list.at = xcalloc(node_count(node), sizeof(*out->list.at));
+		out->list.places = xcalloc(node_count(node), sizeof(*out->list.places));
+	}
 	for (size_t i = 0; sound && i < node_count(node); i++) {
 		struct node item = node_item(node, i);
 		struct str s;
 		sound = form_read_scalar(reading, item, &s) && form_check_item(reading, item, s);
-		if (sound)
-			out->list.at[out->list.num++] = str_dup(s);
+		if (!sound)
+			break;
+		out->list.places[out->list.num] = node_place(item);
+		out->list.at[out->list.num++] = str_dup(s);
 	}
 	if (!sound)
 		free_list(out);
@@ -120,20 +126,23 @@ static void print_list(
     const struct type_row *type, const union option_value *value, enum notation notation, FILE *out)
 {
 	(void)type;
-	(void)notation;
 	for (size_t i = 0; i < value->list.num; i++) {
 		fputs(i ? ", " : "[", out);
-		quoted_print(str_of(value->list.at[i]), out);
+		quoted_print(str_of(value->list.at[i]), notation, out);
 	}
 	fputs(value->list.num ? "]" : "[]", out);
 }
 
 static void copy_list(union option_value *value)
 {
-	char **copies = xcalloc(value->list.num, sizeof(*copies));
-	for (size_t i = 0; i < value->list.num; i++)
-		copies[i] = str_dup(str_of(value->list.at[i]));
-	value->list.at = copies;
+	struct text_list copy = {.num = value->list.num};
+	copy.at = xcalloc(copy.num, sizeof(*copy.at));
+	copy.places = xcalloc(copy.num, sizeof(*copy.places));
+	for (size_t i = 0; i < copy.num; i++) {
+		copy.at[i] = str_dup(str_of(value->list.at[i]));
+		copy.places[i] = value->list.places[i];
+	}
+	value->list = copy;
 }
 
 const struct form_row form_choice = {.read = read_choice, .print = print_choice};

@@ -7,6 +7,9 @@
 #define OPTION(section, field, type, fallback, least, most, sentence)                              \
 	{#field, &option_types[TYPE_##type], offsetof(struct section##_options, field), fallback,  \
 	    NULL, least, most, sentence},
+#define KEYWORD(section, key, type, fallback, least, most, sentence)                               \
+	{#key, &option_types[TYPE_##type], offsetof(struct section##_options, key##_), fallback,   \
+	    NULL, least, most, sentence},
 #define REQUIRED(section, field, type, example, least, most, sentence)                             \
 	{#field, &option_types[TYPE_##type], offsetof(struct section##_options, field), NULL,      \
 	    example, least, most, sentence},
@@ -16,6 +19,7 @@
 #include "proxy/config/options.def"
 #undef SECTION
 #undef OPTION
+#undef KEYWORD
 #undef REQUIRED
 #undef SECTION_END
 
@@ -23,6 +27,7 @@
 	[SECTION_##section] = {#section, key, example, sentence, section##_rows,                   \
 	    sizeof(section##_rows) / sizeof(section##_rows[0])},
 #define OPTION(...)
+#define KEYWORD(...)
 #define REQUIRED(...)
 #define SECTION_END(section)
 const struct section_row option_sections[SECTIONS] = {
@@ -30,6 +35,7 @@ const struct section_row option_sections[SECTIONS] = {
 };
 #undef SECTION
 #undef OPTION
+#undef KEYWORD
 #undef REQUIRED
 #undef SECTION_END
 

@@ -21,11 +21,13 @@ struct option_row {
 enum section {
 #define SECTION(section, ...) SECTION_##section,
 #define OPTION(...)
+#define KEYWORD(...)
 #define REQUIRED(...)
 #define SECTION_END(section)
 #include "proxy/config/options.def"
 #undef SECTION
 #undef OPTION
+#undef KEYWORD
 #undef REQUIRED
 #undef SECTION_END
 	SECTIONS

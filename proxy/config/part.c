@@ -24,8 +24,8 @@ static const struct section_row *home_of(struct str key)
 	return NULL;
 }
 
-// An option in the wrong section is told where it belongs; any other word, the
-// nearest one that may stand here.
+// An option in the wrong section is told where it belongs; any other word, and
+// one that is a slip of the pen away, the nearest one that may stand here.
 static void complain_of_key(
     const struct load *load, const struct part *part, struct str key, struct place place)
 {
@@ -38,7 +38,7 @@ static void complain_of_key(
 		suggestion_offer(&suggestion, str_of(option_sections[i].key));
 	if (is_top)
 		suggestion_offer(&suggestion, STR("defaults"));
-	if (home)
+	if (home && !(suggestion.nearest.at && suggestion.distance <= 1))
 		problems_add(load->problems, load->config->path, place,
 		    "%s does not belong in %s; it is an option of %s%s", shown(key).at,
 		    part->title.at, home->example ? "a " : "",

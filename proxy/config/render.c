@@ -96,6 +96,23 @@ static void print_backends(const struct page *page, const struct config *config)
 	}
 }
 
+static void print_policies(const struct page *page, const struct config *config)
+{
+	print_heading(page, SECTION_policy, config->num_policies);
+	for (size_t i = 0; i < config->num_policies; i++) {
+		const struct policy_config *policy = &config->policies[i];
+		print_name(page, policy->name, policy->place);
+		print_options(page, SECTION_policy, &policy->options, policy->places, NULL);
+	}
+}
+
+static void print_single(
+    const struct page *page, enum section section, const void *values, const struct place *places)
+{
+	fprintf(page->out, "\n%s:\n", option_sections[section].key);
+	print_options(page, section, values, places, NULL);
+}
+
 static void print_listeners(const struct page *page, const struct config *config)
 {
 	print_heading(page, SECTION_listener, config->num_listeners);
@@ -114,10 +131,12 @@ bool config_render_effective(const struct config *config, FILE *out)
 	print_path(&page);
 	fputs("; what comes from where is told behind each value.\n", out);
 	print_options(&page, SECTION_site, &config->site, config->site_places, NULL);
-	fprintf(out, "\n%s:\n", option_sections[SECTION_log].key);
-	print_options(&page, SECTION_log, &config->log, config->log_places, NULL);
+	print_single(&page, SECTION_log, &config->log, config->log_places);
+	print_single(&page, SECTION_geoip, &config->geoip, config->geoip_places);
+	print_single(&page, SECTION_resolver, &config->resolver, config->resolver_places);
 	print_certificates(&page, config);
 	print_backends(&page, config);
+	print_policies(&page, config);
 	print_listeners(&page, config);
 	return !fflush(out) && !ferror(out);
 }

@@ -21,7 +21,7 @@ static void print_pattern(const struct type_row *type, FILE *out)
 	if (!type->pattern)
 		return;
 	fputs(", \"pattern\": ", out);
-	quoted_print(str_of(type->pattern), out);
+	quoted_print(str_of(type->pattern), NOTATION_JSON, out);
 }
 
 static void print_text(const struct option_row *option, FILE *out)
@@ -34,8 +34,8 @@ static void print_text(const struct option_row *option, FILE *out)
 
 static void print_path(const struct option_row *option, FILE *out)
 {
-	(void)option;
-	fputs("\"type\": \"string\", \"minLength\": 1", out);
+	bool may_be_none = option->fallback && !*option->fallback;
+	fprintf(out, "\"type\": \"string\", \"minLength\": %d", !may_be_none);
 }
 
 static void print_flag(const struct option_row *option, FILE *out)
@@ -91,7 +91,9 @@ static void print_set(const struct option_row *option, FILE *out)
 
 static void print_list(const struct option_row *option, FILE *out)
 {
-	fputs("\"type\": \"array\", \"minItems\": 1, \"items\": {\"type\": \"string\"", out);
+	bool may_be_empty = option->fallback && !strcmp(option->fallback, "[]");
+	fprintf(out, "\"type\": \"array\", \"minItems\": %d, \"items\": {\"type\": \"string\"",
+	    !may_be_empty);
 	print_pattern(option->type, out);
 	fputc('}', out);
 }
@@ -133,7 +135,7 @@ static void print_option(const struct option_row *option, FILE *out)
 	printers[option->type->form](option, out);
 	print_default(option, out);
 	fputs(", \"description\": ", out);
-	quoted_print(text_str(&description), out);
+	quoted_print(text_str(&description), NOTATION_JSON, out);
 	fputc('}', out);
 }
 
@@ -164,7 +166,7 @@ static void print_definition(const struct section_row *section, FILE *out)
 {
 	fprintf(out, "\t\"%s\": {\n\t\t\"type\": [\"object\", \"null\"],\n\t\t\"description\": ",
 	    section->noun);
-	quoted_print(str_of(section->sentence), out);
+	quoted_print(str_of(section->sentence), NOTATION_JSON, out);
 	fputs(",\n\t\t\"additionalProperties\": false", out);
 	print_required(section, out);
 	fputs(",\n\t\t\"properties\": {", out);

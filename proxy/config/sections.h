@@ -9,8 +9,11 @@
 
 #define SECTION_UPPER_site SITE
 #define SECTION_UPPER_log LOG
+#define SECTION_UPPER_geoip GEOIP
+#define SECTION_UPPER_resolver RESOLVER
 #define SECTION_UPPER_certificate CERTIFICATE
 #define SECTION_UPPER_backend BACKEND
+#define SECTION_UPPER_policy POLICY
 #define SECTION_UPPER_listener LISTENER
 #define SECTION_JOIN(a, b) SECTION_JOIN_(a, b)
 #define SECTION_JOIN_(a, b) a##b
@@ -27,18 +30,22 @@ struct option_c_types {
 
 #define SECTION(section, ...) struct section##_options {
 #define OPTION(section, field, type, ...) __typeof__(((struct option_c_types *)0)->type) field;
+#define KEYWORD(section, key, ...) OPTION(section, key##_, __VA_ARGS__)
 #define SECTION_END(section) };
 #include "proxy/config/options.def"
 #undef SECTION
 #undef OPTION
+#undef KEYWORD
 #undef SECTION_END
 
 #define SECTION(section, ...) enum section##_option {
 #define OPTION(section, field, ...) SECTION_JOIN(SECTION_UPPER_##section, _OPTION_##field),
+#define KEYWORD OPTION
 #define SECTION_END(section) SECTION_JOIN(SECTION_UPPER_##section, _OPTIONS) };
 #include "proxy/config/options.def"
 #undef SECTION
 #undef OPTION
+#undef KEYWORD
 #undef SECTION_END
 
 #undef REQUIRED

@@ -66,6 +66,19 @@ static const struct option_word log_level_words[] = {
     LAST,
 };
 
+static const struct option_word access_words[] = {
+    WORD("allow", ACCESS_allow),
+    WORD("deny", ACCESS_deny),
+    LAST,
+};
+
+static const struct option_word refusal_words[] = {
+    WORD("message", REFUSAL_message),
+    WORD("drop", REFUSAL_drop),
+    WORD("reset", REFUSAL_reset),
+    LAST,
+};
+
 static const struct option_word listener_tls_words[] = {
     WORD("implicit", LISTENER_TLS_implicit),
     WORD("stls", LISTENER_TLS_stls),
@@ -144,6 +157,19 @@ static bool check_server(struct str item, struct text *why)
 		    "%s is not host:port, such as mail.example.org:995 or \"[2001:db8::1]:995\"",
 		    shown(item).at);
 	return false;
+}
+
+static bool check_resolver(struct str item, struct text *why)
+{
+	enum { DNS_PORT = 53 };
+	struct addr addr;
+	bool sound = str_eq(item, STR("system")) || addr_parse(item, DNS_PORT, &addr);
+	if (!sound)
+		text_addf(why,
+		    "%s is not the address of a name server, such as 127.0.0.1, \"[::1]:5353\" "
+		    "or system",
+		    shown(item).at);
+	return sound;
 }
 
 #define TYPE(name, c_type, form, words, check, pattern, how)                                       \

@@ -93,8 +93,8 @@ void value_free(const struct type_row *type, union option_value *value);
 // The smallest or largest value of an option, read from its row's text.
 uint64_t value_bound(const struct type_row *type, const char *bound);
 
-// A text in double quotes, as YAML and JSON both read it.
-void quoted_print(struct str s, FILE *out);
+// A text in double quotes.
+void quoted_print(struct str s, enum notation notation, FILE *out);
 
 // What an administrator writes: "text or json", "a list of host:port".
 struct shown type_how(const struct type_row *type);

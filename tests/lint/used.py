@@ -10,10 +10,12 @@ from tree import Tree, code_of, line_of, run
 
 USES = {
     "backends/store/store_verbs.def": ("VERB", r"\brun_{0}\("),
+    "policy/dns_outcomes.def": ("DNS_OUTCOME", r"\bDNS_{0}\b"),
+    "policy/rule_kinds.def": ("RULE_KIND", r"\bRULE_{0}\b"),
     "proxy/base/events.def": ("EVENT", r"\bLOG_{0}\b"),
     "proxy/commands.def": ("COMMAND", r"\b{3}\("),
-    "proxy/config/options.def": ("OPTION|REQUIRED", r"(\.|->){1}\b"),
-    "proxy/config/types.def": ("TYPE", r"^(?:OPTION|REQUIRED)\(\w+, \w+, {0},"),
+    "proxy/config/options.def": ("OPTION|REQUIRED|KEYWORD", r"(\.|->){1}_?\b"),
+    "proxy/config/types.def": ("TYPE", r"^(?:OPTION|REQUIRED|KEYWORD)\(\w+, \w+, {0},"),
     "proxy/pop3/mechanisms.def": ("MECHANISM", r"\b{2}\("),
     "proxy/pop3/replies.def": ("REPLY", r"\bREPLY_{0}\b|^REASON\(\w+, {0},"),
     "proxy/pop3/verbs.def": ("VERB", r"\bVERB_{0}\b"),

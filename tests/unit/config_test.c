@@ -90,6 +90,37 @@ static void test_example(void **state)
 	config_free(&config);
 }
 
+static const char policies[] =
+    "policies:\n"
+    "  edge:\n"
+    "    rules:\n"
+    "      - deny file banned.txt\n"
+    "      - allow ip 131.107.2.0/255.255.255.0      # head office\n"
+    "    default: deny\n"
+    "    refusal: message                # message | drop | reset\n"
+    "geoip: { country: GeoLite2-Country.mmdb }\n"
+    "resolver: { servers: [\"127.0.0.1:5353\"], cache_size: 64M }\n" HEAD
+    "  a: { bind: [\"127.0.0.1:0\"], tls: implicit, backend: store, policy: edge }\n"
+    "  b: { bind: [\"127.0.0.1:0\"], tls: implicit, backend: store }\n";
+
+static void test_policies(void **state)
+{
+	(void)state;
+	struct config *config = load(str_of(policies));
+	const struct policy_config *edge = &config->policies[0];
+	assert_int_equal(config->num_policies, 1);
+	assert_string_equal(edge->options.rules.at[1], "allow ip 131.107.2.0/255.255.255.0");
+	assert_int_equal(edge->options.rules.places[1].line, 5);
+	assert_int_equal(edge->options.default_, ACCESS_deny);
+	assert_int_equal(edge->options.refusal, REFUSAL_message);
+	assert_string_equal(config->geoip.country, "/etc/popgate/GeoLite2-Country.mmdb");
+	assert_string_equal(config->geoip.asn, "");
+	assert_int_equal(config->resolver.servers.num, 1);
+	assert_int_equal(config->listeners[0].policy, 0);
+	assert_int_equal(config->listeners[1].policy, NO_POLICY);
+	config_free(&config);
+}
+
 // A listener's own value, else that of `defaults`, else the built-in one.
 static void test_origins(void **state)
 {
@@ -164,6 +195,15 @@ static const struct {
 	const char *yaml;
 	const char *problems;
 } refusals[] = {
+    // policies
+    {LISTENER "policy: egde }\npolicies: { edge: { rules: [allow any] } }\n",
+        AT "6:70: unknown policy \"egde\"; did you mean \"edge\"?\n"},
+    {"policies: { edge: { rules: [] } }\n" SOUND, AT "1:28: rules: must not be empty\n"},
+    {"policies: { edge: { default: maybe, rules: [allow any] } }\n" SOUND,
+        AT "1:30: default: must be allow or deny, not \"maybe\"\n"},
+    {"resolver: { servers: [localhost] }\n" SOUND,
+        AT "1:23: servers: \"localhost\" is not the address of a name server, such as "
+           "127.0.0.1, \"[::1]:5353\" or system\n"},
     // syntax
     {"workers: [1\n", AT "2:1: not YAML: did not find expected ',' or ']' while parsing a flow "
                          "sequence; put values with any of []{}:#,&*!|>%@ in double quotes\n"},
@@ -462,6 +502,7 @@ static void test_nothing_is_left_out(void **state)
 #define SECTION(...)
 #define OPTION(section, field, ...) #field,
 #define REQUIRED OPTION
+#define KEYWORD OPTION
 #define SECTION_END(...)
 #include "proxy/config/options.def"
 	};
@@ -530,6 +571,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_example),
+	    cmocka_unit_test(test_policies),
 	    cmocka_unit_test(test_origins),
 	    cmocka_unit_test(test_readings),
 	    cmocka_unit_test(test_refusals),
