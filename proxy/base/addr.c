@@ -12,20 +12,21 @@ static bool parse_port(struct str s, uint16_t *out_port)
 	return true;
 }
 
-static bool parse_ip(struct str ip, int family, uint16_t port, struct addr *out)
+bool addr_parse_ip(struct str ip, int family, uint16_t port, struct addr *out_addr)
 {
 	char c_string[INET6_ADDRSTRLEN];
 	if (ip.len >= sizeof(c_string) || str_has_control(ip))
 		return false;
 	memcpy(c_string, ip.at, ip.len);
 	c_string[ip.len] = '\0';
-	*out = (struct addr){0};
-	out->any.sa_family = (sa_family_t)family;
-	void *where = family == AF_INET6 ? (void *)&out->v6.sin6_addr : (void *)&out->v4.sin_addr;
+	*out_addr = (struct addr){0};
+	out_addr->any.sa_family = (sa_family_t)family;
+	void *where =
+	    family == AF_INET6 ? (void *)&out_addr->v6.sin6_addr : (void *)&out_addr->v4.sin_addr;
 	if (inet_pton(family, c_string, where) != 1)
 		return false;
-	addr_set_port(out, port);
-	*out = addr_of(&out->any);
+	addr_set_port(out_addr, port);
+	*out_addr = addr_of(&out_addr->any);
 	return true;
 }
 
@@ -40,7 +41,7 @@ static bool parse_bracketed(struct str s, uint16_t port, struct addr *out)
 		return false;
 	if (!rest.len && !port)
 		return false;
-	return parse_ip(str_drop(str_take(s, close), 1), AF_INET6, port, out);
+	return addr_parse_ip(str_drop(str_take(s, close), 1), AF_INET6, port, out);
 }
 
 bool addr_parse(struct str s, uint16_t default_port, struct addr *out_addr)
@@ -51,10 +52,10 @@ bool addr_parse(struct str s, uint16_t default_port, struct addr *out_addr)
 		return parse_bracketed(s, port, out_addr);
 	bool has_colon = str_cut(s, ':', &ip, &port_text);
 	if (has_colon && str_find(port_text, ':') < port_text.len)
-		return default_port && parse_ip(s, AF_INET6, port, out_addr);
+		return default_port && addr_parse_ip(s, AF_INET6, port, out_addr);
 	if (has_colon ? !parse_port(port_text, &port) : !default_port)
 		return false;
-	return parse_ip(ip, AF_INET, port, out_addr);
+	return addr_parse_ip(ip, AF_INET, port, out_addr);
 }
 
 struct addr addr_of(const struct sockaddr *sockaddr)

@@ -28,6 +28,9 @@ enum { ADDR_TEXT_SIZE = INET6_ADDRSTRLEN + 16 };
 // name, for instance.
 bool addr_parse(struct str s, uint16_t default_port, struct addr *out_addr);
 
+// Reads an address of the family AF_INET or AF_INET6, without port and brackets.
+bool addr_parse_ip(struct str ip, int family, uint16_t port, struct addr *out_addr);
+
 // Takes what the kernel gave, v4-mapped addresses unmapped.
 struct addr addr_of(const struct sockaddr *sockaddr);
 

@@ -93,6 +93,11 @@ void net_run(struct net *net)
 	uv_run(&net->loop, UV_RUN_DEFAULT);
 }
 
+void net_turn(struct net *net)
+{
+	uv_run(&net->loop, UV_RUN_ONCE);
+}
+
 void net_defer(struct net *net, struct net_task *task)
 {
 	if (task->previous)

@@ -66,7 +66,11 @@ void net_done(struct net *net);
 // Runs until nothing is left on the loop.
 void net_run(struct net *net);
 
-// Milliseconds of the loop's clock, which stands still within one callback.
+// Waits for one event, or several at a time, and handles them.
+void net_turn(struct net *net);
+
+// Milliseconds of the loop's clock, which stands still within one callback.  It is
+// CLOCK_MONOTONIC, and so the same in all processes.
 static inline uint64_t net_now(const struct net *net)
 {
 	return uv_now(&net->loop);

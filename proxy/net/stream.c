@@ -141,6 +141,26 @@ static void take_encrypted(struct stream *stream)
 		take_input(stream, (struct str){net->clear, len});
 }
 
+// What stood behind a preface, as if it had just been read; nothing may come
+// before it, so this is asked for ahead of each read.
+static void take_kept_tls(struct stream *stream)
+{
+	struct buf kept = stream->kept;
+	bool wanted = stream->kept_is_tls && stream_is_in_handshake(stream) && stream->open &&
+	              !stream->error && !stream->going;
+	if (!wanted || (!buf_len(&kept) && !stream->ended))
+		return;
+	stream->kept = (struct buf){0};
+	tls_feed(stream->tls, buf_str(&kept));
+	take_encrypted(stream);
+	if (stream->ended) {
+		tls_feed_end(stream->tls);
+		take_encrypted(stream);
+	}
+	tls_feed(stream->tls, (struct str){0});
+	buf_done(&kept);
+}
+
 // libuv calls it an end when the kernel reports a hang-up behind the last bytes,
 // also where that was a reset; the socket knows.
 static int error_behind_end(const struct stream *stream)
@@ -181,6 +201,7 @@ static void on_read(uv_stream_t *handle, ssize_t nread, const uv_buf_t *buffer)
 	if (nread == 0)
 		return;
 	stream_cork(stream);
+	take_kept_tls(stream);
 	if (nread > 0) {
 		struct str raw = {buffer->base, (size_t)nread};
 		stream->bytes_in += raw.len;
@@ -197,6 +218,7 @@ static void on_read(uv_stream_t *handle, ssize_t nread, const uv_buf_t *buffer)
 		stream_break(stream, uv_strerror((int)nread));
 	}
 	offer_kept(stream);
+	take_kept_tls(stream);
 	stream_uncork(stream);
 	if (stream->error)
 		stream_tell_failed(stream);
@@ -251,6 +273,7 @@ static void run_task(struct net_task *task)
 	}
 	stream_cork(stream);
 	offer_kept(stream);
+	take_kept_tls(stream);
 	stream_uncork(stream);
 	update_reading(stream);
 }
@@ -319,6 +342,14 @@ void stream_secure_server(struct stream *stream, const struct tls_server *server
 {
 	stream->tls = tls_accept(stream, server);
 	begin_tls(stream);
+}
+
+void stream_secure_server_after_preface(struct stream *stream, const struct tls_server *server)
+{
+	stream->kept_is_tls = true;
+	stream_secure_server(stream, server);
+	if (!stream->offering && (stream_has_input(stream) || stream->ended))
+		net_defer(stream->net, &stream->task);
 }
 
 // A client speaks first: its hello goes out before anything is read.

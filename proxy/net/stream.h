@@ -77,7 +77,8 @@ struct stream {
 	bool going : 1;      // stream_close_gently was called
 	bool failed_told : 1;
 	bool connected : 1;
-	bool secured : 1; // the handshake is over
+	bool secured : 1;     // the handshake is over
+	bool kept_is_tls : 1; // what is kept as TLS begins is TLS's
 };
 
 // Makes the stream of an accepted socket; takes over fd.  It begins paused.
@@ -96,6 +97,13 @@ void stream_connect(struct stream *stream, struct net *net, const struct addr *a
 // handshake is over.
 void stream_secure_server(struct stream *stream, const struct tls_server *server);
 void stream_secure_client(struct stream *stream, const struct tls_client *client, const char *name);
+
+// As stream_secure_server, where TLS begins right behind a preface in the clear
+// that the peer did not have to wait for an answer to (the header of a load
+// balancer).  What is unconsumed now, and what an on_bytes that calls this
+// leaves, is the beginning of TLS, as if it were read only now; so it reaches
+// the owner decrypted or not at all.
+void stream_secure_server_after_preface(struct stream *stream, const struct tls_server *server);
 
 // Stops and goes on with offering bytes.  Resuming offers what is kept first.
 void stream_pause(struct stream *stream);

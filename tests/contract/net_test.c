@@ -3,6 +3,7 @@
 // once, not before its time, and never after it was cleared or closed.
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "proxy/base/text.h"
@@ -252,6 +253,17 @@ static void test_timer_closed_silently(void **state)
 	assert_int_equal(alarm.closed, 0);
 }
 
+// Processes that share pages compare their times.
+static void test_clock(void **state)
+{
+	struct bench *bench = *state;
+	struct timespec now;
+	uv_update_time(&bench->net.loop);
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	uint64_t ms = (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+	assert_in_range(ms - net_now(&bench->net), 0, 1000);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -266,6 +278,7 @@ int main(void)
 	    ROW(test_timer_cleared, clear_accepting),
 	    ROW(test_timer_closed_silently, clear_accepting),
 	    ROW(test_keeps_the_loop, clear_accepting),
+	    ROW(test_clock, clear_accepting),
 	};
 	return cmocka_run_group_tests_name("net", tests, NULL, NULL);
 }

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#include "proxy/net/watch.h"
 #include "tests/kit/bench.h"
 #include "tests/kit/tcp.h"
 
@@ -96,6 +97,219 @@ static void test_bytes_kept_before_tls(void **state)
 	assert_int_equal(bench->near.offers, 0);
 	assert_int_equal(bench->near.events[STREAM_SECURED], 0);
 }
+
+// ---- TLS behind a preface -------------------------------------------------
+
+static void secure_after_preface(struct end *end)
+{
+	end->calling++;
+	stream_secure_server_after_preface(&end->stream, end->bench->server);
+	end->calling--;
+}
+
+static size_t take_preface(struct end *end, struct str bytes)
+{
+	size_t used = take_line(end, bytes);
+	if (used) {
+		end->take = NULL;
+		secure_after_preface(end);
+	}
+	return used;
+}
+
+static size_t take_preface_and_pause(struct end *end, struct str bytes)
+{
+	size_t used = take_line(end, bytes);
+	if (used)
+		end_pause(end);
+	return used;
+}
+
+// What was left has gone to TLS and is not offered again.
+static void forget_left(struct end *end, enum stream_event event)
+{
+	if (event == STREAM_SECURED)
+		buf_done(&end->left);
+}
+
+// A preface and the client's hello, ready to be sent to the near end; the far
+// end is the client.
+struct opening {
+	struct middle middle;
+	size_t len;
+	char bytes[4096];
+};
+
+static void prepare_opening(struct bench *bench, struct opening *opening)
+{
+	*opening = (struct opening){.bytes = "PREFACE\r\n", .len = 9};
+	opening->middle = bench_join_middle(bench);
+	bench->near.take = take_preface;
+	bench->near.heard = forget_left;
+	end_secure(&bench->far);
+	ssize_t n = read(opening->middle.far, opening->bytes + opening->len,
+	    sizeof(opening->bytes) - opening->len);
+	assert_true(n > 100);
+	opening->len += (size_t)n;
+}
+
+static void send_opening(struct bench *bench, struct opening *opening, size_t from, size_t to)
+{
+	ssize_t len = (ssize_t)(to - from);
+	assert_int_equal(write(opening->middle.near, opening->bytes + from, to - from), len);
+	bench_settle(bench);
+}
+
+static void finish_opening(struct bench *bench, struct opening *opening)
+{
+	while (!both_secured(bench))
+		middle_carry(bench, &opening->middle, 4096, 0);
+	bench->near.take = NULL;
+	end_write(&bench->far, STR("CAPA\r\n"));
+	while (bench->near.taken < 15)
+		middle_carry(bench, &opening->middle, 4096, 0);
+	check_str(STR("near"), buf_str(&bench->near.got), STR("PREFACE\r\nCAPA\r\n"));
+	middle_close(&opening->middle);
+}
+
+// Its bytes in two pieces, however they are split.
+static void test_preface_and_hello(void **state)
+{
+	struct opening opening;
+	(void)state;
+	for (size_t split = 0; split < 40; split++) {
+		void *each = &clear_accepting;
+		assert_int_equal(bench_open(&each), 0);
+		prepare_opening(each, &opening);
+		send_opening(each, &opening, 0, split);
+		send_opening(each, &opening, split, opening.len);
+		finish_opening(each, &opening);
+		assert_int_equal(bench_close(&each), 0);
+	}
+}
+
+static void test_preface_and_hello_byte_by_byte(void **state)
+{
+	struct bench *bench = *state;
+	struct opening opening;
+	prepare_opening(bench, &opening);
+	for (size_t at = 0; at < opening.len; at++)
+		send_opening(bench, &opening, at, at + 1);
+	finish_opening(bench, &opening);
+}
+
+// The owner may take its time between the two.
+static void test_preface_and_later_tls(void **state)
+{
+	struct bench *bench = *state;
+	struct opening opening;
+	prepare_opening(bench, &opening);
+	bench->near.take = take_preface_and_pause;
+	send_opening(bench, &opening, 0, opening.len);
+	assert_true(stream_has_input(&bench->near.stream));
+	secure_after_preface(&bench->near);
+	while (!both_secured(bench))
+		middle_carry(bench, &opening.middle, 4096, 0);
+	end_resume(&bench->near);
+	finish_opening(bench, &opening);
+}
+
+static size_t take_preface_only(struct end *end, struct str bytes)
+{
+	size_t used = take_line(end, bytes);
+	if (used)
+		end->take = take_none;
+	return used;
+}
+
+struct trigger {
+	struct watch watch;
+	struct bench *bench;
+};
+
+static void on_readable(struct watch *watch)
+{
+	struct trigger *trigger = (void *)watch;
+	watch_close(watch);
+	secure_after_preface(&trigger->bench->near);
+}
+
+// The same within one turn of the loop with the next bytes, which come after
+// those that were kept.
+static void test_preface_and_tls_from_elsewhere(void **state)
+{
+	struct bench *bench = *state;
+	struct trigger trigger = {.watch.on_readable = on_readable, .bench = bench};
+	struct opening opening;
+	int fds[2];
+	assert_int_equal(pipe(fds), 0);
+	assert_true(watch_open(&trigger.watch, &bench->net, fds[0]));
+	prepare_opening(bench, &opening);
+	bench->near.take = take_preface_only;
+	send_opening(bench, &opening, 0, 20);
+	assert_int_equal(write(fds[1], "x", 1), 1);
+	send_opening(bench, &opening, 20, opening.len);
+	finish_opening(bench, &opening);
+	close(fds[0]);
+	close(fds[1]);
+}
+
+static void check_opening_fails(struct bench *bench, const char *error)
+{
+	WAIT_UNTIL(bench, bench->near.events[STREAM_FAILED]);
+	bench_settle(bench);
+	assert_non_null(strstr(bench->near.error, error));
+	assert_int_equal(bench->near.events[STREAM_SECURED], 0);
+	check_str(STR("near"), buf_str(&bench->near.got), STR("PREFACE\r\n"));
+}
+
+// What is no hello is refused as if there had been no preface, and never taken.
+static void test_preface_and_clear_text(void **state)
+{
+	struct bench *bench = *state;
+	int fd = bench_join_socket(bench);
+	bench->near.take = take_preface;
+	assert_int_equal(write(fd, "PREFACE\r\nUSER anna\r\n", 20), 20);
+	check_opening_fails(bench, "WRONG_VERSION_NUMBER");
+	close(fd);
+}
+
+static void test_preface_and_nothing(void **state)
+{
+	struct bench *bench = *state;
+	int fd = bench_join_socket(bench);
+	bench->near.take = take_preface;
+	assert_int_equal(write(fd, "PREFACE\r\n", 9), 9);
+	bench_settle(bench);
+	assert_int_equal(bench->near.events[STREAM_FAILED], 0);
+	close(fd);
+	check_opening_fails(bench, "went away");
+}
+
+// A client that has ended its side before its TLS began can never shake hands.
+static void check_end_before_later_tls(struct bench *bench, struct str opening)
+{
+	int fd = bench_join_socket(bench);
+	bench->near.take = take_preface_and_pause;
+	assert_int_equal(write(fd, opening.at, opening.len), (ssize_t)opening.len);
+	close(fd);
+	WAIT_UNTIL(bench, bench->near.taken == 9);
+	bench_settle(bench);
+	secure_after_preface(&bench->near);
+	check_opening_fails(bench, "went away");
+}
+
+static void test_preface_and_end_before_later_tls(void **state)
+{
+	check_end_before_later_tls(*state, STR("PREFACE\r\n"));
+}
+
+static void test_preface_and_bytes_and_end_before_later_tls(void **state)
+{
+	check_end_before_later_tls(*state, STR("PREFACE\r\n\x16\x03"));
+}
+
+// ---- records --------------------------------------------------------------
 
 // Whatever pieces the network makes of the records, the text is the same.
 static void test_split_at_every_byte(void **state)
@@ -288,6 +502,14 @@ int main(void)
 	    ROW(test_bytes_from_before_tls, secure_accepting),
 	    ROW(test_bytes_from_before_tls_wanted, secure_accepting),
 	    ROW(test_bytes_kept_before_tls, secure_accepting),
+	    cmocka_unit_test(test_preface_and_hello),
+	    ROW(test_preface_and_hello_byte_by_byte, clear_accepting),
+	    ROW(test_preface_and_later_tls, clear_accepting),
+	    ROW(test_preface_and_tls_from_elsewhere, clear_accepting),
+	    ROW(test_preface_and_clear_text, clear_accepting),
+	    ROW(test_preface_and_nothing, clear_accepting),
+	    ROW(test_preface_and_end_before_later_tls, clear_accepting),
+	    ROW(test_preface_and_bytes_and_end_before_later_tls, clear_accepting),
 	    SECURE_ROWS(test_split_at_every_byte),
 	    SECURE_ROWS(test_changed_record),
 	    SECURE_ROWS(test_not_tls_at_all),

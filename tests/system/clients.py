@@ -48,7 +48,8 @@ class Raw:
     """A connection on which every byte is the test's own."""
 
     def __init__(self, port: int, context: ssl.SSLContext | None = None, *, host: str = "127.0.0.1",
-                 receive_buffer: int | None = None):
+                 receive_buffer: int | None = None, source: str | None = None, preface: bytes = b""):
+        """`source` is the address to come from; `preface` goes out in one piece with the first bytes of TLS."""
         self.socket = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
         self.socket.settimeout(DEADLINE)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -58,13 +59,17 @@ class Raw:
         self.buffer = b""
         self.ending: Ending | None = None
         try:
+            if source:
+                self.socket.bind((source, 0))
             self._connect((host, port))
             # Our own port, by which popgate's log names this connection.
             self.port: int = self.socket.getsockname()[1]
             # Two clients may have one port, towards different listeners.
-            self.ports: tuple[int, int] = (self.port, self.socket.getpeername()[1])
+            self.ports: tuple[int, int] = (self.port, port)
             if context:
-                self.start_tls(context)
+                self.start_tls(context, preface=preface)
+            elif preface:
+                self.socket.sendall(preface)
         except BaseException:
             self.socket.close()
             raise
@@ -84,8 +89,10 @@ class Raw:
 
     # TLS
 
-    def start_tls(self, context: ssl.SSLContext, session: ssl.SSLSession | None = None) -> None:
+    def start_tls(self, context: ssl.SSLContext, session: ssl.SSLSession | None = None, *,
+                  preface: bytes = b"") -> None:
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self._outgoing.write(preface)
         tls = context.wrap_bio(self._incoming, self._outgoing, server_hostname="localhost", session=session)
         while True:
             try:
