@@ -1,0 +1,13 @@
+"""GeoIP databases, by MaxMind's own writer (mmdb.pl says what a line is)."""
+
+import subprocess
+from pathlib import Path
+
+
+def write_database(path: Path, kind: str, lines: list[str], **options: int) -> None:
+    """Writes it beside its place and then puts it there in one step, as a careful updater does."""
+    script = Path(__file__).with_name("mmdb.pl")
+    new = path.with_name(path.name + ".new")
+    subprocess.run(["perl", script, new, kind, *(f"{key}={value}" for key, value in options.items())],
+                   input="\n".join(lines) + "\n", text=True, check=True)
+    new.rename(path)
