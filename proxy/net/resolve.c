@@ -39,7 +39,7 @@
 enum {
 	LANES = 8, // some 75 KB each
 	LANE_SOCKETS = 2,
-	SOCKET_QUERIES = RESOLVER_BUSY_AT / LANES,
+	SOCKET_QUERIES = 64, // before it is replaced, once nothing is under way
 	DNS_PORT = 53,
 };
 

@@ -1,0 +1,342 @@
+// hosts.c: names, their addresses, and when to ask again.  See hosts.h.
+//
+// One timer serves all names, since there are tens of them: when it is due, all
+// that are due are asked for, a few at a time.
+#include "policy/hosts.h"
+
+#include <stdlib.h>
+
+#include "policy/rdns_answer.h"
+#include "proxy/base/die.h"
+#include "proxy/base/log.h"
+#include "proxy/net/resolve.h"
+#include "proxy/net/timer.h"
+
+enum { ASKING_MAX = 32 }; // names at a time
+
+static const struct hosts_times usual_times = {
+    .ttl_min = 30 * 1000,
+    .ttl_max = 24 * 60 * 60 * 1000,
+    .none_max = 60 * 60 * 1000,
+    .retry = 5 * 1000,
+    .retry_max = 30 * 1000,
+};
+
+// Addresses of one kind.
+struct kind {
+	struct resolve resolve;
+	struct host *host;
+	bool is_known; // as of the last good answer
+	size_t num;
+	struct rdns_key keys[DNS_ADDRS_MAX];
+	// What is being found out.
+	enum resolve_status status;
+	size_t num_new;
+	struct rdns_key new_keys[DNS_ADDRS_MAX];
+};
+
+enum { KIND_V4, KIND_V6, KINDS };
+
+static const enum dns_type kind_types[KINDS] = {DNS_TYPE_A, DNS_TYPE_AAAA};
+
+struct host {
+	struct hosts *hosts;
+	char *name;
+	struct kind kinds[KINDS];
+	unsigned num_asking;
+	bool was_asked; // and that has ended
+	bool lost_told; // host_not_found was logged
+	uint32_t ttl_s; // of what is being found out
+	uint64_t retry_ms;
+	uint64_t due;
+	struct list waiting;
+};
+
+struct hosts {
+	struct net *net; // NULL: not open
+	struct resolver *resolver;
+	struct hosts_times times;
+	struct timer timer;
+	struct host **at;
+	size_t num;
+	size_t num_asking;
+	struct list waking; // whose wait is over, but have not been told yet
+};
+
+// ---- what was found out -------------------------------------------------
+
+static bool is_good(enum resolve_status status)
+{
+	return status == RESOLVE_OK;
+}
+
+static bool is_none(enum resolve_status status)
+{
+	return status == RESOLVE_NXDOMAIN || status == RESOLVE_NODATA;
+}
+
+static void log_host(enum log_event event, const struct host *host, enum resolve_status status)
+{
+	struct log_line line;
+	log_begin(&line, event);
+	log_str(&line, "host", str_of(host->name));
+	log_str(&line, "why", str_of(resolve_status_name(status)));
+	log_end(&line);
+}
+
+static uint64_t clamp(uint64_t value, uint64_t least, uint64_t most)
+{
+	return value < least ? least : value > most ? most : value;
+}
+
+// A kind that has no addresses loses what it had, as the name has others; one
+// that could not be asked for keeps them.
+static void take_kind(struct kind *kind)
+{
+	if (!is_good(kind->status) && !is_none(kind->status))
+		return;
+	kind->is_known = true;
+	kind->num = kind->num_new;
+	memcpy(kind->keys, kind->new_keys, kind->num * sizeof(kind->keys[0]));
+}
+
+static uint64_t retry_in(struct host *host)
+{
+	const struct hosts_times *times = &host->hosts->times;
+	host->retry_ms = clamp(2 * host->retry_ms, times->retry, times->retry_max);
+	return host->retry_ms;
+}
+
+static uint64_t take_good(struct host *host, bool failed)
+{
+	host->lost_told = false;
+	for (size_t i = 0; i < KINDS; i++)
+		take_kind(&host->kinds[i]);
+	if (failed)
+		return retry_in(host);
+	host->retry_ms = 0;
+	const struct hosts_times *times = &host->hosts->times;
+	return clamp((uint64_t)host->ttl_s * 1000, times->ttl_min, times->ttl_max);
+}
+
+static uint64_t take_none(struct host *host)
+{
+	if (!host->lost_told)
+		log_host(LOG_host_not_found, host, host->kinds[KIND_V4].status);
+	host->lost_told = true;
+	host->retry_ms = 0;
+	const struct hosts_times *times = &host->hosts->times;
+	return clamp((uint64_t)host->ttl_s * 1000, times->ttl_min, times->none_max);
+}
+
+static uint64_t take_failure(struct host *host, enum resolve_status why)
+{
+	log_host(LOG_host_failed, host, why);
+	return retry_in(host);
+}
+
+// Until when it holds, in ms from now.
+static uint64_t take_answers(struct host *host)
+{
+	const struct kind *failed = NULL;
+	bool any_good = false;
+	for (size_t i = 0; i < KINDS; i++) {
+		any_good |= is_good(host->kinds[i].status);
+		if (!is_good(host->kinds[i].status) && !is_none(host->kinds[i].status))
+			failed = &host->kinds[i];
+	}
+	if (any_good)
+		return take_good(host, failed);
+	return failed ? take_failure(host, failed->status) : take_none(host);
+}
+
+// They are told from the loop: they may do as they like there.
+static void wake_all(struct host *host)
+{
+	while (!list_is_empty(&host->waiting)) {
+		struct hosts_wait *wait = LIST_OWNER(host->waiting.next, struct hosts_wait, link);
+		list_move_last(&host->hosts->waking, &wait->link);
+		net_defer(host->hosts->net, &wait->task);
+	}
+}
+
+// ---- asking -------------------------------------------------------------
+
+static void ask_due(struct hosts *hosts);
+
+static void finish(struct host *host)
+{
+	struct hosts *hosts = host->hosts;
+	hosts->num_asking--;
+	host->due = net_now(hosts->net) + take_answers(host);
+	host->was_asked = true;
+	wake_all(host);
+	ask_due(hosts);
+}
+
+static void on_addrs(struct resolve *resolve, const struct resolve_answer *answer)
+{
+	struct kind *kind = LIST_OWNER(resolve, struct kind, resolve);
+	kind->status = answer->status;
+	kind->num_new = answer->num_addrs;
+	for (size_t i = 0; i < answer->num_addrs; i++)
+		kind->new_keys[i] = rdns_key_of(&answer->addrs[i]);
+	if (answer->ttl_s < kind->host->ttl_s)
+		kind->host->ttl_s = answer->ttl_s;
+	if (!--kind->host->num_asking)
+		finish(kind->host);
+}
+
+static void ask(struct host *host)
+{
+	host->hosts->num_asking++;
+	host->num_asking = KINDS;
+	host->ttl_s = UINT32_MAX;
+	for (size_t i = 0; i < KINDS; i++) {
+		struct resolve *resolve = &host->kinds[i].resolve;
+		host->kinds[i].host = host;
+		resolve->on_done = on_addrs;
+		resolve_start(resolve, host->hosts->resolver, kind_types[i], str_of(host->name));
+	}
+}
+
+// When all places are taken, whoever ends next comes here again.
+static void ask_due(struct hosts *hosts)
+{
+	uint64_t now = net_now(hosts->net), next = UINT64_MAX;
+	timer_clear(&hosts->timer);
+	for (size_t i = 0; i < hosts->num; i++) {
+		struct host *host = hosts->at[i];
+		if (host->num_asking)
+			continue;
+		if (host->due <= now && hosts->num_asking < ASKING_MAX)
+			ask(host);
+		else if (host->due < next)
+			next = host->due;
+	}
+	if (hosts->num_asking < ASKING_MAX && next != UINT64_MAX)
+		timer_set(&hosts->timer, next - now);
+}
+
+static void on_due(struct timer *timer)
+{
+	ask_due(LIST_OWNER(timer, struct hosts, timer));
+}
+
+// ---- what owners call ---------------------------------------------------
+
+struct hosts *hosts_new(void)
+{
+	struct hosts *hosts = xcalloc(1, sizeof(*hosts));
+	hosts->times = usual_times;
+	list_init(&hosts->waking);
+	return hosts;
+}
+
+void hosts_set_times(struct hosts *hosts, const struct hosts_times *times)
+{
+	hosts->times = *times;
+}
+
+size_t hosts_add(struct hosts *hosts, const char *name)
+{
+	BUG_ON(hosts->net);
+	for (size_t i = 0; i < hosts->num; i++)
+		if (str_eq_nocase(str_of(hosts->at[i]->name), str_of(name)))
+			return i;
+	struct host *host = xcalloc(1, sizeof(*host));
+	host->hosts = hosts;
+	host->name = str_dup(str_of(name));
+	list_init(&host->waiting);
+	hosts->at = xrealloc(hosts->at, (hosts->num + 1) * sizeof(struct host *));
+	hosts->at[hosts->num] = host;
+	return hosts->num++;
+}
+
+void hosts_open(struct hosts *hosts, struct net *net, struct resolver *resolver)
+{
+	hosts->net = net;
+	hosts->resolver = resolver;
+	timer_init(&hosts->timer, net, on_due);
+	ask_due(hosts);
+}
+
+static void free_hosts(struct hosts *hosts)
+{
+	for (size_t i = 0; i < hosts->num; i++) {
+		free(hosts->at[i]->name);
+		free(hosts->at[i]);
+	}
+	free(hosts->at);
+	free(hosts);
+}
+
+static void on_closed(struct timer *timer)
+{
+	free_hosts(LIST_OWNER(timer, struct hosts, timer));
+}
+
+static void cancel_all(struct list *waits)
+{
+	while (!list_is_empty(waits))
+		hosts_wait_cancel(LIST_OWNER(waits->next, struct hosts_wait, link));
+}
+
+void hosts_close(struct hosts **hosts)
+{
+	struct hosts *closing = *hosts;
+	*hosts = NULL;
+	if (!closing)
+		return;
+	cancel_all(&closing->waking);
+	for (size_t i = 0; i < closing->num; i++) {
+		cancel_all(&closing->at[i]->waiting);
+		for (size_t k = 0; k < KINDS; k++)
+			resolve_cancel(&closing->at[i]->kinds[k].resolve);
+	}
+	if (closing->net)
+		timer_close(&closing->timer, on_closed);
+	else
+		free_hosts(closing);
+}
+
+enum host_match hosts_match(const struct hosts *hosts, size_t index, const struct addr *addr)
+{
+	const struct host *host = hosts->at[index];
+	const struct kind *kind = &host->kinds[addr->any.sa_family == AF_INET6 ? KIND_V6 : KIND_V4];
+	struct rdns_key wanted = rdns_key_of(addr);
+	for (size_t i = 0; i < kind->num; i++)
+		if (memcmp(&kind->keys[i], &wanted, sizeof(wanted)) == 0)
+			return HOST_MATCHES;
+	if (kind->is_known)
+		return HOST_DIFFERS;
+	return host->was_asked ? HOST_FAILED : HOST_UNKNOWN;
+}
+
+static void run_wait(struct net_task *task)
+{
+	struct hosts_wait *wait = LIST_OWNER(task, struct hosts_wait, task);
+	list_remove(&wait->link);
+	wait->net = NULL;
+	wait->on_done(wait);
+}
+
+void hosts_wait_start(struct hosts_wait *wait, struct hosts *hosts, size_t index)
+{
+	struct host *host = hosts->at[index];
+	BUG_ON(wait->net || !hosts->net);
+	wait->net = hosts->net;
+	wait->task.run = run_wait;
+	list_add_last(&host->waiting, &wait->link);
+	if (host->was_asked)
+		wake_all(host);
+}
+
+void hosts_wait_cancel(struct hosts_wait *wait)
+{
+	if (!wait->net)
+		return;
+	net_cancel(wait->net, &wait->task);
+	list_remove(&wait->link);
+	wait->net = NULL;
+}
