@@ -26,15 +26,12 @@
 // lives, and after many reloads hundreds do.
 #include "policy/limits.h"
 
-#include <errno.h>
 #include <stdalign.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/mman.h>
-#include <sys/random.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
+#include "policy/mapping.h"
 #include "proxy/base/die.h"
 
 enum {
@@ -46,7 +43,6 @@ enum {
 	WORDS = SETS * SET_WORDS,
 	ENTRIES = 1 << 19, // places that one worker can hold
 	NO_WORKER = LIMITS_WORKERS,
-	IPV6_SITE = 64 / 8, // bytes of an address that tell one client from another
 };
 
 enum { COUNT_MAX = (1 << 20) - 1, SEQ_MAX = (1 << 11) - 1 };
@@ -56,8 +52,7 @@ static const uint64_t magic = 0x706f706c696d6901;
 
 // The pages are sparse: what was never used takes no memory.
 struct pages {
-	uint64_t magic;
-	uint64_t hash_key[2];
+	struct mapping_head head;
 	struct {
 		alignas(64) _Atomic uint64_t op; // as op_pack makes it; 0: none under way
 		_Atomic uint32_t num_entries;    // of the journal ever used
@@ -70,8 +65,8 @@ _Static_assert(ATOMIC_LLONG_LOCK_FREE == 2 && ATOMIC_INT_LOCK_FREE == 2,
     "a lock in the pages could be left held by a crash");
 
 struct limits {
-	int fd;
-	struct pages *pages;
+	struct mapping mapping;
+	struct pages *pages; // there
 	unsigned worker;
 	unsigned seq;         // of the last change announced
 	uint32_t free_entry;  // head of the free entries, counted from 1
@@ -97,7 +92,7 @@ struct op {
 static const uint64_t op_done = (uint64_t)1 << 63;
 
 // Of the pages that this process uses; the key functions need it.
-static uint64_t hash_key[2];
+static struct key_secret secret;
 
 static uint64_t word_pack(struct word word)
 {
@@ -140,69 +135,39 @@ static uint32_t first_word(uint64_t key)
 	return (uint32_t)(key >> 1 & (SETS - 1)) * SET_WORDS;
 }
 
-static struct limits *map_pages(int fd)
+static struct limits *limits_of(const struct mapping *mapping)
 {
-	void *at = mmap(NULL, sizeof(struct pages), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-	if (at == MAP_FAILED)
-		return NULL;
 	struct limits *limits = xcalloc(1, sizeof(*limits));
-	*limits = (struct limits){.fd = fd, .pages = at, .worker = NO_WORKER};
+	*limits =
+	    (struct limits){.mapping = *mapping, .pages = (void *)mapping->at, .worker = NO_WORKER};
+	secret = mapping->at->secret;
 	return limits;
-}
-
-static bool make_pages(int fd, struct limits **out)
-{
-	if (ftruncate(fd, sizeof(struct pages)) < 0 || !(*out = map_pages(fd)))
-		return false;
-	if (getrandom(hash_key, sizeof(hash_key), 0) != sizeof(hash_key)) {
-		munmap((*out)->pages, sizeof(struct pages));
-		free(*out);
-		return false;
-	}
-	memcpy((*out)->pages->hash_key, hash_key, sizeof(hash_key));
-	(*out)->pages->magic = magic;
-	return true;
 }
 
 struct limits *limits_new(void)
 {
-	struct limits *limits = NULL;
-	int fd = memfd_create("popgate-limits", MFD_CLOEXEC);
-	if (fd < 0)
+	struct mapping mapping;
+	if (!mapping_new(&mapping, "popgate-limits", magic, sizeof(struct pages)))
 		return NULL;
-	if (!make_pages(fd, &limits)) {
-		int why = errno;
-		close(fd);
-		errno = why;
-		return NULL;
-	}
-	return limits;
+	return limits_of(&mapping);
 }
 
 struct limits *limits_open(int fd)
 {
-	struct stat stat;
-	uint64_t found = 0;
-	if (fstat(fd, &stat) < 0 || stat.st_size != sizeof(struct pages) ||
-	    pread(fd, &found, sizeof(found), 0) != sizeof(found) || found != magic)
-		return NULL;
-	struct limits *limits = map_pages(fd);
-	if (limits)
-		memcpy(hash_key, limits->pages->hash_key, sizeof(hash_key));
-	return limits;
+	struct mapping mapping;
+	return mapping_open(&mapping, fd, magic, sizeof(struct pages)) ? limits_of(&mapping) : NULL;
 }
 
 int limits_fd(const struct limits *limits)
 {
-	return limits->fd;
+	return limits->mapping.fd;
 }
 
 void limits_free(struct limits **limits)
 {
 	if (!*limits)
 		return;
-	munmap((*limits)->pages, sizeof(struct pages));
-	close((*limits)->fd);
+	mapping_done(&(*limits)->mapping);
 	free(*limits);
 	*limits = NULL;
 }
@@ -213,74 +178,21 @@ void limits_be_worker(struct limits *limits, unsigned worker)
 	limits->worker = worker;
 }
 
-static uint64_t rotate(uint64_t x, unsigned by)
-{
-	return x << by | x >> (64 - by);
-}
-
-static void sip_rounds(uint64_t v[4], unsigned rounds)
-{
-	while (rounds--) {
-		v[0] += v[1], v[2] += v[3];
-		v[1] = rotate(v[1], 13) ^ v[0], v[3] = rotate(v[3], 16) ^ v[2];
-		v[0] = rotate(v[0], 32);
-		v[2] += v[1], v[0] += v[3];
-		v[1] = rotate(v[1], 17) ^ v[2], v[3] = rotate(v[3], 21) ^ v[0];
-		v[2] = rotate(v[2], 32);
-	}
-}
-
-// SipHash-2-4.  `tweak` changes the key, which keeps kinds and parts apart.
-static uint64_t sip_hash(uint64_t tweak, struct str s)
-{
-	uint64_t k0 = hash_key[0] ^ tweak, k1 = hash_key[1];
-	uint64_t v[] = {k0 ^ 0x736f6d6570736575, k1 ^ 0x646f72616e646f6d, k0 ^ 0x6c7967656e657261,
-	    k1 ^ 0x7465646279746573};
-	uint64_t last = (uint64_t)s.len << 56;
-	for (bool more = true; more; s = str_drop(s, 8)) {
-		uint64_t block = 0;
-		for (size_t i = 0; i < 8 && i < s.len; i++)
-			block |= (uint64_t)(unsigned char)s.at[i] << 8 * i;
-		more = s.len >= 8;
-		block |= more ? 0 : last;
-		v[3] ^= block;
-		sip_rounds(v, 2);
-		v[0] ^= block;
-	}
-	v[2] ^= 0xff;
-	sip_rounds(v, 4);
-	return v[0] ^ v[1] ^ v[2] ^ v[3];
-}
-
-// Keys are odd: the journal tells them from its links by that, and none is 0.
-static uint64_t key_of(uint64_t kind, struct str first, struct str second)
-{
-	return sip_hash(sip_hash(kind, first), second) | 1;
-}
-
+// Keys are odd: the journal tells them from its links by that.
 uint64_t limits_key_listener(struct str listener)
 {
-	return key_of('l', listener, STR(""));
+	return key_of(&secret, 'l', listener, STR(""));
 }
 
 uint64_t limits_key_ip(struct str listener, const struct addr *ip)
 {
-	struct str bytes = {(const char *)&ip->v4.sin_addr, sizeof(ip->v4.sin_addr)};
-	if (ip->any.sa_family == AF_INET6)
-		bytes = (struct str){(const char *)&ip->v6.sin6_addr, IPV6_SITE};
-	return key_of('i', listener, bytes);
+	return key_of(&secret, 'i', listener, key_ip(ip));
 }
 
-// Most stores take "Anna" and "anna " for "anna", and who varies them would have
-// places without end.
 uint64_t limits_key_user(struct str backend, struct str user)
 {
-	char folded[256];
-	user = str_take(str_trim(user), sizeof(folded));
-	for (size_t i = 0; i < user.len; i++)
-		folded[i] =
-		    user.at[i] >= 'A' && user.at[i] <= 'Z' ? (char)(user.at[i] | 0x20) : user.at[i];
-	return key_of('u', backend, (struct str){folded, user.len});
+	char room[KEY_USER_MAX];
+	return key_of(&secret, 'u', backend, key_user(user, room));
 }
 
 uint64_t limits_count(const struct limits *limits, uint64_t key)

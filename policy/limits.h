@@ -47,11 +47,10 @@ void limits_be_worker(struct limits *limits, unsigned worker);
 // Gives back what a worker held that has died.  Called by the supervisor.
 void limits_forget_worker(struct limits *limits, unsigned worker);
 
-// What is counted: a listener, an address at a listener (of IPv6 a /64, which one
-// client has to itself), a user (case and outer spaces aside).  There are no other keys than these.
-// The pages must be open first: they hold the secret that keys are made with, so that nobody can
-// aim at one set.  Among tens of thousands of keys two may by chance count as
-// one, about once in a million.
+// What is counted: a listener, an address at a listener, a user.  There are no
+// other keys than these and ledger.h's.  The pages must be open first: they hold
+// the secret that keys are made with (key.h).  Among tens of thousands of keys
+// two may by chance count as one, about once in a million.
 uint64_t limits_key_listener(struct str listener);
 uint64_t limits_key_ip(struct str listener, const struct addr *ip);
 uint64_t limits_key_user(struct str backend, struct str user);

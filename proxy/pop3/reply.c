@@ -18,11 +18,21 @@ struct str reply_line(enum reply reply)
 	return lines[reply];
 }
 
+static void add_line(struct text *out, struct str status, struct str words)
+{
+	text_add(out, status);
+	text_add(out, words);
+	text_add(out, STR("\r\n"));
+}
+
 void reply_greeting(struct text *out, struct str greeting)
 {
-	text_add(out, STR("+OK "));
-	text_add(out, greeting);
-	text_add(out, STR("\r\n"));
+	add_line(out, STR("+OK "), greeting);
+}
+
+void reply_refusal(struct text *out, struct str refusal)
+{
+	add_line(out, STR("-ERR "), refusal);
 }
 
 void reply_refused_in_clear(struct text *out, struct str hint)
@@ -69,6 +79,17 @@ static bool is_about_the_password(struct str text)
 		if (str_has_nocase(text, others[i]))
 			return false;
 	return !text.len || text.at[0] != '[';
+}
+
+bool reply_doubts_login(struct str line)
+{
+	static const struct str codes[] = {{"[IN-USE]", 8}, {"[LOGIN-DELAY]", 13}, {"[SYS/", 5}};
+	struct str word, rest;
+	str_cut(line, ' ', &word, &rest);
+	for (size_t i = 0; i < sizeof(codes) / sizeof(codes[0]); i++)
+		if (str_starts_nocase(rest, codes[i]))
+			return false;
+	return str_starts_nocase(rest, STR("[")) || is_about_the_password(rest);
 }
 
 void reply_pass_on(struct text *out, struct str line, bool login_refused)

@@ -22,6 +22,9 @@ struct str reply_line(enum reply reply);
 // "+OK TEXT" for a greeting of the administrator's.
 void reply_greeting(struct text *out, struct str greeting);
 
+// "-ERR TEXT" for a refusal of the administrator's.
+void reply_refusal(struct text *out, struct str refusal);
+
 // Refuses a login that would send a password in the clear, and says what to do
 // instead.
 void reply_refused_in_clear(struct text *out, struct str hint);
@@ -39,6 +42,10 @@ enum reply_status {
 
 // What a store's line says (RFC 1939 section 3; any text or none may follow).
 enum reply_status reply_status_of(struct str line);
+
+// Whether a store's refusal of a login puts user or password in doubt: it has no
+// code that speaks of the mailbox or the store, and no words that do.
+bool reply_doubts_login(struct str line);
 
 // A store's line passed on to a client: without control bytes, cut to
 // REPLY_MAX.  We announce AUTH-RESP-CODE (RFC 3206) for stores that do not, and

@@ -125,6 +125,32 @@ static void test_pass_on(void **state)
 	}
 }
 
+// Which refusals count as a guess: those that RFC 3206 calls [AUTH], and those
+// that do not say what they are about.
+static void test_doubts_login(void **state)
+{
+	static const struct {
+		struct str line;
+		bool doubts;
+	} rows[] = {
+	    {STR("-ERR"), true},
+	    {STR("-ERR no"), true},
+	    {STR("-ERR [AUTH] no"), true},
+	    {STR("-ERR [auth] try again"), true},
+	    {STR("-ERR [OTHER] no"), true},
+	    {STR("-ERR [IN-USE] wrong"), false},
+	    {STR("-ERR [in-use] wrong"), false},
+	    {STR("-ERR [LOGIN-DELAY] wrong"), false},
+	    {STR("-ERR [SYS/TEMP] wrong"), false},
+	    {STR("-ERR [SYS/PERM] wrong"), false},
+	    {STR("-ERR mailbox locked"), false},
+	    {STR("-ERR Try again later"), false},
+	};
+	(void)state;
+	for (size_t i = 0; i < NUM(rows); i++)
+		check(rows[i].line, reply_doubts_login(rows[i].line) == rows[i].doubts);
+}
+
 // RFC 2449 section 4: 512 bytes with CR LF; what is longer is cut.
 static void test_pass_on_cuts(void **state)
 {
@@ -206,6 +232,7 @@ int main(void)
 	    cmocka_unit_test(test_codes),
 	    cmocka_unit_test(test_status),
 	    cmocka_unit_test(test_pass_on),
+	    cmocka_unit_test(test_doubts_login),
 	    cmocka_unit_test(test_pass_on_cuts),
 	    cmocka_unit_test(test_greeting),
 	    cmocka_unit_test(test_refused_in_clear),
