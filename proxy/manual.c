@@ -98,7 +98,8 @@ static void print_manual(void)
 
 static void print_phases(void)
 {
-	puts("```mermaid\nstateDiagram-v2\n    [*] --> handshake: TLS from the first byte\n"
+	puts("```mermaid\nstateDiagram-v2\n    [*] --> proxy: behind a load balancer\n"
+	     "    [*] --> handshake: TLS from the first byte\n"
 	     "    [*] --> greeting: STLS or none");
 	for (enum phase from = 0; from < PHASES; from++)
 		for (enum phase to = 0; to < PHASES; to++)

@@ -50,6 +50,7 @@ static void close_client(struct session *session)
 static void enter(struct session *session)
 {
 	claim_forget_password(&session->claim);
+	decision_cancel(&session->decision);
 	close_store(session);
 	close_client(session);
 	session_log_closed(session);

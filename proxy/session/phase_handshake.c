@@ -1,6 +1,8 @@
 // phase_handshake.c: the client's TLS handshake, at once or after STLS.
 //
-// After STLS there is no second greeting (RFC 2595 section 4).
+// After STLS there is no second greeting (RFC 2595 section 4), and what came in
+// the clear is no part of TLS; at once, what came behind a load balancer's
+// header is.
 #include "proxy/session/session_priv.h"
 
 static bool is_after_stls(const struct session *session)
@@ -11,7 +13,11 @@ static bool is_after_stls(const struct session *session)
 static void enter(struct session *session)
 {
 	const struct snapshot *snapshot = session->house->snapshot;
-	stream_secure_server(&session->client, snapshot->certificates[session->listener_index]);
+	const struct tls_server *server = snapshot->certificates[session->listener_index];
+	if (is_after_stls(session))
+		stream_secure_server(&session->client, server);
+	else
+		stream_secure_server_after_preface(&session->client, server);
 }
 
 static void on_secured(struct session *session)

@@ -3,12 +3,13 @@
 // The store is the judge: it alone knows the mailbox and its password.  Its
 // refusal is passed on with its text; its absence is [SYS/TEMP], and never looks
 // like a wrong password.  Either costs the client one of its attempts: a store
-// that hangs up on wrong passwords must not make guessing free.
+// that hangs up on wrong passwords must not make guessing free.  What a refusal
+// costs beyond that, and absence does not, is phase_refusal.c's.
 // A user's places are taken after the store's yes, so that failing logins of
 // strangers cannot use them up.
 #include "proxy/session/session_priv.h"
 
-static void pass_on(struct session *session, bool refused)
+void session_pass_on(struct session *session, bool refused)
 {
 	char room[REPLY_MAX + 1]; // and NUL
 	struct text text = TEXT(room);
@@ -28,12 +29,13 @@ void session_login_failed(struct session *session)
 static void on_logged_in(struct session *session)
 {
 	uint64_t key = limits_key_user(str_of(session->backend->name), session->claim.user);
+	attempt_succeeded(&session->attempt, net_now(session->house->net));
 	session->server = session->upstream.server;
 	session_adopt_store(session);
 	if (limits_take(session->house->limits, key,
 	        session->listener->options.max_connections_per_user,
 	        &session->places[PLACE_user])) {
-		pass_on(session, false);
+		session_pass_on(session, false);
 		claim_forget_password(&session->claim);
 		session_enter(session, PHASE_relay);
 		return;
@@ -46,11 +48,9 @@ static void on_answer(struct upstream *upstream, enum upstream_result result)
 	struct session *session = upstream->context;
 	switch (result) {
 	case UPSTREAM_LOGGED_IN: on_logged_in(session); return;
-	case UPSTREAM_REFUSED:
-		pass_on(session, true);
-		session_login_failed(session);
-		return;
+	case UPSTREAM_REFUSED: session_refuse_login(session); return;
 	case UPSTREAM_UNAVAILABLE:
+		attempt_end(&session->attempt);
 		session_reply(session, REPLY_unavailable);
 		session_login_failed(session);
 		return;
@@ -69,11 +69,6 @@ static void enter(struct session *session)
 	upstream->context = session;
 	timer_clear(&session->timer);
 	upstream_start(upstream);
-}
-
-void session_login(struct session *session)
-{
-	session_enter(session, PHASE_login);
 }
 
 static void on_due(struct session *session)

@@ -10,7 +10,7 @@
 #include "proxy/base/die.h"
 
 enum input { NOTHING, LINES, BYTES };
-enum deadline { HANDSHAKE, PREAUTH, SESSION, STORE, FLUSH };
+enum deadline { PROXY, HANDSHAKE, PREAUTH, SESSION, STORE, PENALTY, FLUSH };
 
 enum { FLUSH_MS = 5000 };
 
@@ -50,6 +50,7 @@ static void set_deadline(struct session *session, enum deadline deadline)
 	const struct listener_options *options = &session->listener->options;
 	uint64_t now = net_now(session->house->net);
 	switch (deadline) {
+	case PROXY: timer_set(&session->timer, options->proxy_timeout); return;
 	case HANDSHAKE: timer_set(&session->timer, options->handshake_timeout); return;
 	case PREAUTH:
 		timer_set(
@@ -57,17 +58,20 @@ static void set_deadline(struct session *session, enum deadline deadline)
 		return;
 	case SESSION: timer_set(&session->timer, options->session_timeout); return;
 	case FLUSH: timer_set(&session->timer, FLUSH_MS); return;
-	case STORE: return;
+	case STORE:
+	case PENALTY: return;
 	}
 }
 
-// Adds the time in the phase that ends; the store's time is not the client's.
+// Adds the time in the phase that ends; the store's time and what we have the
+// client wait are not the client's.
 static void account_time(struct session *session)
 {
 	uint64_t now = net_now(session->house->net);
 	uint64_t spent = now - session->entered;
+	enum deadline deadline = phases[session->phase].deadline;
 	session->phase_ms[session->phase] += (uint32_t)spent;
-	if (session->phase == PHASE_login)
+	if (deadline == STORE || deadline == PENALTY)
 		session->preauth_end += spent;
 	session->entered = now;
 }
@@ -108,7 +112,7 @@ void session_reply(struct session *session, enum reply reply)
 
 unsigned session_claims(const struct session *session)
 {
-	unsigned methods = session->listener->options.login;
+	unsigned methods = session->listener->options.login | session->decision.methods;
 	bool plain = methods & LOGIN_METHOD_basic ||
 	             (methods & LOGIN_METHOD_basic_tls && session->tls_version);
 	return plain ? CLAIM_plain : 0;
@@ -140,10 +144,13 @@ void session_handle_closed(struct session *session)
 {
 	if (--session->handles)
 		return;
+	struct sessions *house = session->house;
 	session_forget_login(session);
 	upstream_done(&session->upstream);
 	leave_house(session);
 	free(session);
+	if (!house->num && house->on_last_ended)
+		house->on_last_ended(house);
 }
 
 void sessions_end(struct sessions *sessions)
@@ -180,6 +187,7 @@ static void on_closed(struct session *session)
 {
 	for (size_t i = 0; i < PLACES; i++)
 		limits_give_back(session->house->limits, &session->places[i]);
+	attempt_end(&session->attempt);
 	timer_close(&session->timer, on_timer_closed);
 	session_handle_closed(session);
 }
@@ -218,44 +226,82 @@ static void join_house(struct session *session, struct sessions *house)
 	house->num++;
 }
 
-// The reason to refuse the session at once, or REASONS.
-static enum reason take_places(struct session *session)
+static bool take_place_at_listener(struct session *session)
 {
-	struct limits *limits = session->house->limits;
+	uint64_t key = limits_key_listener(str_of(session->listener->name));
+	return limits_take(session->house->limits, key, session->listener->options.max_connections,
+	    &session->places[PLACE_listener]);
+}
+
+static bool take_place_of_ip(struct session *session)
+{
+	uint64_t key = limits_key_ip(str_of(session->listener->name), &session->peer);
+	return limits_take(session->house->limits, key,
+	    session->listener->options.max_connections_per_ip, &session->places[PLACE_ip]);
+}
+
+// The reason to refuse the address for what it does or did, or REASONS.
+static enum reason judge_ip(struct session *session)
+{
+	struct ledger *ledger = session->house->ledger;
 	const struct listener_options *options = &session->listener->options;
-	struct str listener = str_of(session->listener->name);
-	if (!limits_take(limits, limits_key_listener(listener), options->max_connections,
-	        &session->places[PLACE_listener]))
-		return REASON_max_connections;
-	if (!limits_take(limits, limits_key_ip(listener, &session->peer),
-	        options->max_connections_per_ip, &session->places[PLACE_ip]))
+	uint64_t now = net_now(session->house->net);
+	if (!take_place_of_ip(session))
 		return REASON_max_connections_per_ip;
+	if (penalties_is_banned(ledger, options, &session->peer, now))
+		return REASON_banned;
+	if (!ledger_take_connection(ledger, str_of(session->listener->name), &session->peer,
+	        options->max_connection_rate_per_ip, now))
+		return REASON_connection_rate;
 	return REASONS;
 }
 
-static void begin(struct session *session)
+// The phase of a client whose address is known.
+static enum phase first_phase(const struct session *session)
 {
-	enum reason refusal = take_places(session);
 	bool implicit = session->listener->options.tls == LISTENER_TLS_implicit;
-	session->phase = implicit ? PHASE_handshake : PHASE_greeting;
+	return implicit ? PHASE_handshake : PHASE_greeting;
+}
+
+void session_admit(struct session *session)
+{
+	enum phase first = first_phase(session);
+	enum reason refusal = judge_ip(session);
+	session->preauth_end =
+	    net_now(session->house->net) + session->listener->options.preauth_timeout;
 	if (refusal != REASONS)
 		session_close(session, refusal, NULL);
+	else if (!session_judge(session))
+		return;
+	else if (session->phase == first)
+		be_in(session, first);
 	else
-		be_in(session, session->phase);
+		session_enter(session, first);
+}
+
+// Behind a load balancer the client is not known yet.
+static void begin(struct session *session)
+{
+	bool behind = session->listener->options.proxy_from.num > 0;
+	session->phase = behind ? PHASE_proxy : first_phase(session);
+	if (!take_place_at_listener(session))
+		session_close(session, REASON_max_connections, NULL);
+	else if (behind)
+		be_in(session, PHASE_proxy);
+	else
+		session_admit(session);
 }
 
 void session_start(struct sessions *sessions, int fd, const struct addr *peer, size_t listener)
 {
 	const struct config *config = sessions->snapshot->config;
 	struct session *session = xcalloc(1, sizeof(*session));
-	uint64_t now = net_now(sessions->net);
 	join_house(session, sessions);
 	session->listener = &config->listeners[listener];
 	session->listener_index = listener;
 	session->backend = sessions->snapshot->backends[session->listener->backend];
 	session->peer = *peer;
-	session->began = session->entered = now;
-	session->preauth_end = now + session->listener->options.preauth_timeout;
+	session->began = session->entered = net_now(sessions->net);
 	session->handles = 2;
 	timer_init(&session->timer, sessions->net, on_due);
 	bool opened = stream_open(&session->client, sessions->net, fd, &client_owner, session);

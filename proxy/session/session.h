@@ -3,6 +3,8 @@
 #ifndef POPGATE_PROXY_SESSION_SESSION_H
 #define POPGATE_PROXY_SESSION_SESSION_H
 
+#include "policy/decision.h"
+#include "policy/ledger.h"
 #include "policy/limits.h"
 #include "proxy/net/net.h"
 #include "proxy/session/snapshot.h"
@@ -14,8 +16,11 @@ struct sessions {
 	struct net *net;
 	const struct snapshot *snapshot;
 	struct limits *limits;
+	struct ledger *ledger;
+	struct decision_sources sources;
 	struct session *first;
 	size_t num;
+	void (*on_last_ended)(struct sessions *sessions); // NULL, or: num is 0 again
 	uint64_t next_id; // random to begin with, so that ids of workers differ
 };
 

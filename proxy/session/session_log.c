@@ -6,6 +6,8 @@
 // the field `server` shows.
 #include "proxy/session/session_priv.h"
 
+#include "policy/country.h"
+
 static void add_id(struct log_line *line, const struct session *session)
 {
 	static const char digits[] = "0123456789abcdef";
@@ -29,6 +31,34 @@ static void add_tls(struct log_line *line, const struct session *session)
 	log_str(line, "cipher", str_of(session->tls_cipher));
 	if (session->tls_resumed)
 		log_str(line, "resumed", STR("true"));
+}
+
+static void add_code(struct log_line *line, const char *field, uint32_t code)
+{
+	char room[8];
+	struct text letters = TEXT(room);
+	if (!code)
+		return;
+	country_print(code, &letters);
+	log_str(line, field, text_str(&letters));
+}
+
+// What the policy knew, and by which rule it decided.
+static void add_decision(struct log_line *line, const struct session *session)
+{
+	const struct decision *decision = &session->decision;
+	if (!session->policy || !session->is_judged)
+		return;
+	log_str(line, "policy", str_of(session->policy->name));
+	log_str(line, "rule", str_of(decision_rule(decision)));
+	if (decision->dns != DNS_not_asked)
+		log_str(line, "dns", str_of(dns_outcome_token(decision->dns)));
+	if (decision->name[0])
+		log_str(line, decision->name_confirmed ? "host" : "claimed_host",
+		    str_of(decision->name));
+	add_code(line, "country", decision->country);
+	if (decision->asn)
+		log_u64(line, "asn", decision->asn);
 }
 
 static void add_login(struct log_line *line, const struct session *session)
@@ -68,7 +98,10 @@ void session_log_closed(const struct session *session)
 		return;
 	add_id(&line, session);
 	log_addr(&line, "client", &session->peer);
+	if (session->via.any.sa_family)
+		log_addr(&line, "via", &session->via);
 	log_str(&line, "listener", str_of(session->listener->name));
+	add_decision(&line, session);
 	add_tls(&line, session);
 	add_login(&line, session);
 	log_u64(&line, "bytes_in", session->client.bytes_in);
@@ -78,6 +111,27 @@ void session_log_closed(const struct session *session)
 	add_known(&line, "why", session->why);
 	add_times(&line, session);
 	log_end(&line);
+}
+
+static void log_audit(const struct session *session, uint32_t rule)
+{
+	struct log_line line;
+	log_begin(&line, LOG_policy_audit);
+	if (line.skipped)
+		return;
+	add_id(&line, session);
+	log_addr(&line, "client", &session->peer);
+	log_str(&line, "listener", str_of(session->listener->name));
+	log_str(&line, "policy", str_of(session->policy->name));
+	log_str(&line, "rule", str_of(session->decision.policy->rules[rule].text));
+	log_end(&line);
+}
+
+void session_log_audits(const struct session *session)
+{
+	const struct decision *decision = &session->decision;
+	for (size_t i = 0; i < decision->num_audits && i < DECISION_AUDITS_MAX; i++)
+		log_audit(session, decision->audits[i]);
 }
 
 void session_log_phase(const struct session *session)

@@ -7,6 +7,8 @@
 #define POPGATE_PROXY_SESSION_SESSION_PRIV_H
 
 #include "backends/upstream.h"
+#include "policy/decision.h"
+#include "policy/penalties.h"
 #include "proxy/net/pump.h"
 #include "proxy/net/tls.h"
 #include "proxy/pop3/capa.h"
@@ -39,11 +41,14 @@ struct phase_ops {
 	void (*on_due)(struct session *session);
 };
 
+extern const struct phase_ops phase_proxy;
 extern const struct phase_ops phase_handshake;
 extern const struct phase_ops phase_greeting;
 extern const struct phase_ops phase_command;
 extern const struct phase_ops phase_sasl;
+extern const struct phase_ops phase_turn;
 extern const struct phase_ops phase_login;
+extern const struct phase_ops phase_refusal;
 extern const struct phase_ops phase_relay;
 extern const struct phase_ops phase_closing;
 
@@ -57,7 +62,8 @@ struct session {
 	size_t listener_index;
 	struct backend *backend;
 	uint64_t id;
-	struct addr peer;
+	struct addr peer; // the client
+	struct addr via;  // the load balancer in front of it; without a family: none
 
 	enum phase phase;
 	enum phase last_phase; // before closing
@@ -72,15 +78,20 @@ struct session {
 
 	uint64_t began;       // ms of the loop's clock, as all of these
 	uint64_t entered;     // the phase
-	uint64_t preauth_end; // later than preauth_timeout by the time the store took
+	uint64_t preauth_end; // later than preauth_timeout by what was not the client's time
 	uint64_t active;      // when the relay last moved a byte
 	uint32_t phase_ms[PHASES];
+
+	const struct policy_config *policy; // NULL: everybody may connect
+	struct decision decision;
+	bool is_judged;
 
 	unsigned bad_commands;
 	unsigned failed_logins;
 	struct str user; // of USER, for PASS; heap
 	struct sasl sasl;
 	struct claim claim;
+	struct attempt attempt;
 	struct upstream upstream;
 	const struct backend_server *server; // where it is logged in
 	struct pump up;                      // client to store
@@ -95,6 +106,10 @@ struct session {
 
 // Moves to another phase; BUGs when phases.def does not allow it.
 void session_enter(struct session *session, enum phase phase);
+
+// Goes on with a client whose address is known: takes its place among the
+// connections of that address, then TLS or the greeting.
+void session_admit(struct session *session);
 
 // Ends the session; the first reason stays.
 void session_close(struct session *session, enum reason reason, const char *why);
@@ -120,6 +135,15 @@ const char *phase_name(enum phase phase);
 // ---- the other files ----------------------------------------------------
 
 typedef void take_line_fn(struct session *session, struct str line, struct str rest);
+
+// verdict.c: asks the policy.  False when the session is closed already.
+bool session_judge(struct session *session);
+
+// verdict.c: what the policy has said; false when that ended the session.
+bool session_is_welcome(struct session *session);
+
+// phase_greeting.c: greets the client, who is judged and in TLS if it must be.
+void session_greet(struct session *session);
 
 // phase_command.c: hands the first line of bytes to `take`, with what stands
 // behind it; ends the session for a line that is none.  Returns the bytes
@@ -148,12 +172,23 @@ extern const struct reason_row reason_rows[REASONS];
 // will tell it STREAM_CLOSED.
 void session_adopt_store(struct session *session);
 
-// phase_login.c: a claim was made; what becomes of it.
+// phase_turn.c: a claim was made; the store is asked when it is its turn.
 void session_login(struct session *session);
+
+// phase_refusal.c: the store refused the claim; the client is told in a while.
+void session_refuse_login(struct session *session);
+
+// phase_login.c: passes the store's answer on to the client.
+void session_pass_on(struct session *session, bool refused);
+
+// phase_login.c: one attempt less for the client, who has been told.
 void session_login_failed(struct session *session);
 
 // session_log.c: the one closing line, and a debug line for each phase.
 void session_log_closed(const struct session *session);
 void session_log_phase(const struct session *session);
+
+// session_log.c: a line for each audit rule that matched.
+void session_log_audits(const struct session *session);
 
 #endif

@@ -8,6 +8,7 @@
 #include "backends/backend.h"
 #include "certs/load.h"
 #include "certs/trust.h"
+#include "policy/range.h"
 #include "proxy/base/die.h"
 
 static struct tls_server *load_certificate(
@@ -66,6 +67,20 @@ static void load_backend(struct snapshot *snapshot, size_t i, struct problems *p
 		    config->name, room);
 }
 
+static void load_load_balancers(struct snapshot *snapshot, size_t i, struct problems *problems)
+{
+	const struct text_list *from = &snapshot->config->listeners[i].options.proxy_from;
+	struct addr_range *ranges = xcalloc(from->num, sizeof(*ranges));
+	for (size_t k = 0; k < from->num; k++) {
+		char room[512];
+		struct text why = TEXT(room);
+		if (!range_parse(str_of(from->at[k]), &ranges[k], &why))
+			problems_add(problems, snapshot->config->path, from->places[k],
+			    "proxy_from: %s", room);
+	}
+	snapshot->load_balancers[i] = ranges;
+}
+
 static void check_log(const struct config *config, struct problems *problems)
 {
 	char room[512];
@@ -86,11 +101,15 @@ struct snapshot *snapshot_load(const char *path, struct problems *problems)
 	snapshot->clients = xcalloc(config->num_backends, sizeof(*snapshot->clients));
 	snapshot->trusts = xcalloc(config->num_backends, sizeof(*snapshot->trusts));
 	snapshot->certificates = xcalloc(config->num_listeners, sizeof(*snapshot->certificates));
+	snapshot->load_balancers =
+	    xcalloc(config->num_listeners, sizeof(*snapshot->load_balancers));
 	check_log(config, problems);
 	load_certificates(snapshot, problems);
 	for (size_t i = 0; i < config->num_backends; i++)
 		load_backend(snapshot, i, problems);
-	if (problems->num)
+	for (size_t i = 0; i < config->num_listeners; i++)
+		load_load_balancers(snapshot, i, problems);
+	if (!rulebook_load(&snapshot->rulebook, config, problems) || problems->num)
 		snapshot_free(&snapshot);
 	return snapshot;
 }
@@ -105,12 +124,16 @@ void snapshot_free(struct snapshot **snapshot)
 		tls_client_free(&old->clients[i]);
 		trust_free(&old->trusts[i]);
 	}
-	for (size_t i = 0; i < old->config->num_listeners; i++)
+	for (size_t i = 0; i < old->config->num_listeners; i++) {
 		tls_server_free(&old->certificates[i]);
+		free(old->load_balancers[i]);
+	}
+	rulebook_close(&old->rulebook);
 	free(old->backends);
 	free(old->clients);
 	free(old->trusts);
 	free(old->certificates);
+	free(old->load_balancers);
 	config_free(&old->config);
 	free(old);
 	*snapshot = NULL;

@@ -7,8 +7,10 @@
 #ifndef POPGATE_PROXY_SESSION_SNAPSHOT_H
 #define POPGATE_PROXY_SESSION_SNAPSHOT_H
 
+#include "policy/rulebook.h"
 #include "proxy/config/config.h"
 
+struct addr_range;
 struct backend;
 struct tls_client;
 struct tls_server;
@@ -16,12 +18,15 @@ struct trust;
 
 struct snapshot {
 	struct config *config;
+	struct rulebook rulebook; // its tables and hosts are the one thing that changes later
 	// One for each of config->backends.
 	struct backend **backends;
 	struct tls_client **clients; // NULL: no TLS there
 	struct trust **trusts;       // NULL: any certificate will do
 	// One for each of config->listeners; NULL: no TLS there.
 	struct tls_server **certificates;
+	// One for each of config->listeners: what its option proxy_from means.
+	struct addr_range **load_balancers;
 };
 
 // Reads the file and everything it names.  NULL when there is any problem,
