@@ -24,8 +24,15 @@ __attribute__((warn_unused_result)) bool channel_open(int *out_supervisor_end, i
 
 void channel_send(int channel, enum channel_message message);
 
-// One message, if there is any.  Bytes that this version does not know are
-// skipped: the other side may be of another version.
-enum channel_result channel_receive(int channel, enum channel_message *out_message);
+// The same with a descriptor, of which the other side gets a copy.  False when it
+// was dropped.
+__attribute__((warn_unused_result)) bool channel_send_fd(
+    int channel, enum channel_message message, int fd);
+
+// One message, if there is any, and the descriptor that came with it (-1: none),
+// to be closed by the caller.  Without out_fd, whatever comes is closed: a side
+// that does not trust the other takes none.  Bytes that this version does not
+// know are skipped: the other side may be of another version.
+enum channel_result channel_receive(int channel, enum channel_message *out_message, int *out_fd);
 
 #endif

@@ -7,6 +7,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "policy/tables.h"
 #include "proxy/base/die.h"
 #include "proxy/base/log.h"
 #include "proxy/server/channel.h"
@@ -91,12 +92,22 @@ static void close_foreign(const struct generations *generations)
 				close(g->workers[i].channel);
 }
 
+// The tables of before a reload are large, and would be kept for as long as this
+// worker lives.
+static void free_foreign_tables(const struct generations *generations, const struct generation *own)
+{
+	for (const struct generation *g = generations->newest; g; g = g->next)
+		if (g != own && g->snapshot)
+			tables_free(&g->snapshot->rulebook.tables);
+}
+
 static _Noreturn void become_worker(const struct generations *generations,
     const struct generation *generation, size_t slot, int channel)
 {
 	size_t num;
 	reset_signals();
 	close_foreign(generations);
+	free_foreign_tables(generations, generation);
 	struct worker_socket *share =
 	    sockets_share(generation->plan, slot, generation->num_workers, &num);
 	const struct config *config = generation->snapshot->config;
@@ -107,6 +118,8 @@ static _Noreturn void become_worker(const struct generations *generations,
 	struct worker_start start = {
 	    .snapshot = generation->snapshot,
 	    .limits = generations->limits,
+	    .ledger = generations->ledger,
+	    .num_workers = generation->num_workers,
 	    .id = generation->workers[slot].id,
 	    .channel = channel,
 	    .sockets = share,
@@ -261,7 +274,7 @@ static void read_channel(const struct generation *generation, struct worker_proc
 {
 	enum channel_message message;
 	enum channel_result result;
-	while ((result = channel_receive(worker->channel, &message)) == CHANNEL_RECEIVED) {
+	while ((result = channel_receive(worker->channel, &message, NULL)) == CHANNEL_RECEIVED) {
 		struct log_line line;
 		if (message != CHANNEL_ready)
 			continue;

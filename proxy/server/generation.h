@@ -34,6 +34,7 @@ struct worker_process {
 	unsigned id; // of the place in the limits' pages
 	int channel; // -1: none, or ended
 	bool is_ready;
+	bool lacks_table; // one did not go through its channel
 	uint64_t started_ms;
 	uint64_t restart_ms; // when to start the next, while pid is 0
 	uint64_t backoff_ms;
@@ -57,6 +58,7 @@ struct generations {
 	bool needs_reload;
 	struct sockets sockets;
 	struct limits *limits;
+	struct ledger *ledger;
 	int private_fds[2]; // of the supervisor's, closed in workers; -1: none
 };
 

@@ -26,6 +26,7 @@
 #include "proxy/server/clock.h"
 #include "proxy/server/generation.h"
 #include "proxy/server/notify.h"
+#include "proxy/server/tables_watch.h"
 #include "proxy/server/trial.h"
 #include "proxy/server/upgrade.h"
 
@@ -62,6 +63,7 @@ struct supervisor {
 	uint64_t drain_timeout_ms;
 	struct generations generations;
 	struct trial trial;
+	struct tables_watch tables_watch;
 	struct pollfd *fds;
 	size_t cap_fds;
 };
@@ -321,6 +323,8 @@ static int timeout_of(const struct supervisor *supervisor)
 	uint64_t now = clock_ms();
 	uint64_t due = clock_earlier(
 	    generations_next_due(&supervisor->generations), supervisor->trial.deadline_ms);
+	due = clock_earlier(
+	    due, tables_watch_next_due(&supervisor->tables_watch, &supervisor->generations));
 	if (due == CLOCK_NEVER)
 		return -1;
 	return due <= now ? 0 : (int)clock_earlier(due - now, INT_MAX);
@@ -343,6 +347,7 @@ static void advance(struct supervisor *supervisor)
 	trial_tick(&supervisor->trial, now);
 	settle_start(supervisor);
 	generations_tick(&supervisor->generations, now);
+	tables_watch_tick(&supervisor->tables_watch, &supervisor->generations, now);
 	grant_wishes(supervisor);
 	supervisor->generations.private_fds[FD_TRIAL] = supervisor->trial.output;
 }
@@ -417,6 +422,19 @@ static bool open_limits(struct supervisor *supervisor)
 	return generations->limits;
 }
 
+static bool open_ledger(struct supervisor *supervisor)
+{
+	struct generations *generations = &supervisor->generations;
+	if (generations->ledger)
+		return true;
+	if (supervisor->occasion == &upgraded)
+		log_why(LOG_ledger_reset, "the shared pages are of another version");
+	generations->ledger = ledger_new();
+	if (!generations->ledger)
+		log_why(LOG_start_failed, "cannot make the shared pages: %s", strerror(errno));
+	return generations->ledger;
+}
+
 static bool prepare(struct supervisor *supervisor)
 {
 	int state = upgrade_inherited();
@@ -427,7 +445,7 @@ static bool prepare(struct supervisor *supervisor)
 		log_why(LOG_start_failed, "cannot watch for signals: %s", strerror(errno));
 		return false;
 	}
-	return open_limits(supervisor);
+	return open_limits(supervisor) && open_ledger(supervisor);
 }
 
 static void serve(struct supervisor *supervisor)
@@ -461,6 +479,7 @@ int supervisor_run(const char *config_path, char **argv)
 	if (prepare(&supervisor))
 		serve(&supervisor);
 	limits_free(&supervisor.generations.limits);
+	ledger_free(&supervisor.generations.ledger);
 	if (supervisor.generations.private_fds[FD_SIGNALS] >= 0)
 		close(supervisor.generations.private_fds[FD_SIGNALS]);
 	free(supervisor.fds);

@@ -1,9 +1,10 @@
 // upgrade.c: the state of the supervisor, to and from text.  See upgrade.h.
 //
-//     popgate-state 1
+//     popgate-state 2
 //     drain-timeout 3600000
 //     log 0 2 /var/log/popgate.log
 //     limits 5
+//     ledger 6
 //     last-generation 7
 //     bound [::]:995 [::]:995 pop3s       as configured, as bound, listener
 //     socket 6                            belongs to the bound above
@@ -24,7 +25,7 @@
 #include "proxy/base/log.h"
 #include "proxy/server/clock.h"
 
-enum { VERSION = 1, FIELDS_MAX = 5 };
+enum { VERSION = 2, FIELDS_MAX = 5 };
 
 static const char variable[] = "POPGATE_UPGRADE";
 
@@ -94,6 +95,7 @@ static void write_state(FILE *out, const struct upgrade_state *state)
 		fputc('\n', out);
 	}
 	fprintf(out, "limits %d\n", limits_fd(generations->limits));
+	fprintf(out, "ledger %d\n", ledger_fd(generations->ledger));
 	fprintf(out, "last-generation %u\n", generations->last_number);
 	for (const struct bound *b = generations->sockets.bounds; b; b = b->next)
 		write_bound(out, b);
@@ -134,6 +136,7 @@ static bool keep_open(int fd, bool keep)
 static void keep_all_open(const struct generations *generations, bool keep)
 {
 	keep_open(limits_fd(generations->limits), keep);
+	keep_open(ledger_fd(generations->ledger), keep);
 	for (const struct bound *b = generations->sockets.bounds; b; b = b->next)
 		for (size_t i = 0; i < b->num_fds; i++)
 			keep_open(b->fds[i], keep);
@@ -242,6 +245,17 @@ static bool read_limits(struct reader *reader, const struct str *fields)
 	return true;
 }
 
+static bool read_ledger(struct reader *reader, const struct str *fields)
+{
+	int fd;
+	if (!read_fd(fields[0], &fd) || reader->generations->ledger)
+		return false;
+	reader->generations->ledger = ledger_open(fd);
+	if (!reader->generations->ledger)
+		close(fd);
+	return true;
+}
+
 static bool read_last_generation(struct reader *reader, const struct str *fields)
 {
 	uint64_t number;
@@ -333,6 +347,7 @@ static const struct line_kind {
     {"drain-timeout", 1, false, read_drain_timeout},
     {"log", 3, true, read_log},
     {"limits", 1, false, read_limits},
+    {"ledger", 1, false, read_ledger},
     {"last-generation", 1, false, read_last_generation},
     {"bound", 3, true, read_bound},
     {"socket", 1, false, read_socket},

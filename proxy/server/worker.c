@@ -11,6 +11,8 @@
 #include <sys/random.h>
 #include <unistd.h>
 
+#include "policy/names.h"
+#include "policy/tables.h"
 #include "proxy/base/die.h"
 #include "proxy/net/listen.h"
 #include "proxy/net/watch.h"
@@ -28,6 +30,7 @@ struct worker {
 	const struct worker_start *start;
 	struct net net;
 	struct sessions sessions;
+	struct names names;
 	struct watch channel;
 	struct listen *listens; // one for each socket
 	bool draining;
@@ -54,6 +57,13 @@ static void on_accept_failed(struct listen *listen)
 	    error == EMFILE ? "; raise the limit of open files (LimitNOFILE= or ulimit -n)" : "");
 }
 
+// Looking up names would go on for ever; nobody will ask for them any more.
+static void close_names(struct sessions *sessions)
+{
+	if (worker.draining && !sessions->num)
+		names_close(&worker.names);
+}
+
 static void drain(void)
 {
 	if (worker.draining)
@@ -61,18 +71,37 @@ static void drain(void)
 	for (size_t i = 0; i < worker.start->num_sockets; i++)
 		listen_close(&worker.listens[i]);
 	worker.draining = true;
+	close_names(&worker.sessions);
 }
 
-// Every message begins with draining, and so does the end of the supervisor.
+static void take_table(int fd)
+{
+	char room[256];
+	struct text why = TEXT(room);
+	if (!tables_take(worker.start->snapshot->rulebook.tables, fd, &why))
+		log_why(LOG_table_refused, "worker: %s", room);
+}
+
+static void obey(enum channel_message message, int fd)
+{
+	switch (message) {
+	case CHANNEL_table: take_table(fd); return;
+	case CHANNEL_end:
+		drain();
+		sessions_end(&worker.sessions);
+		return;
+	case CHANNEL_drain: drain(); return;
+	case CHANNEL_ready: return; // ours, never theirs
+	}
+}
+
+// The end of the supervisor is as good as an order to drain.
 static void on_channel(struct watch *watch)
 {
 	enum channel_message message;
-	switch (channel_receive(worker.start->channel, &message)) {
-	case CHANNEL_RECEIVED:
-		drain();
-		if (message == CHANNEL_end)
-			sessions_end(&worker.sessions);
-		return;
+	int fd;
+	switch (channel_receive(worker.start->channel, &message, &fd)) {
+	case CHANNEL_RECEIVED: obey(message, fd); return;
 	case CHANNEL_EMPTY: return;
 	case CHANNEL_GONE:
 		watch_close(watch);
@@ -109,6 +138,8 @@ static void open_loop(void)
 	    .net = &worker.net,
 	    .snapshot = worker.start->snapshot,
 	    .limits = worker.start->limits,
+	    .ledger = worker.start->ledger,
+	    .on_last_ended = close_names,
 	};
 	uint64_t *id = &worker.sessions.next_id;
 	if (getrandom(id, sizeof(*id), 0) != sizeof(*id))
@@ -116,6 +147,19 @@ static void open_loop(void)
 	worker.channel.on_readable = on_channel;
 	if (!watch_open(&worker.channel, &worker.net, worker.start->channel))
 		fail("watch the channel");
+}
+
+static void open_names(void)
+{
+	const struct worker_start *start = worker.start;
+	char room[256];
+	struct text why = TEXT(room);
+	if (!names_open(&worker.names, &worker.net, start->snapshot->config,
+	        &start->snapshot->rulebook, start->num_workers, &why)) {
+		log_why(LOG_start_failed, "worker: %s", room);
+		exit(EXIT_FAILURE);
+	}
+	worker.sessions.sources = names_sources(&worker.names);
 }
 
 // Queues for slow clients are large and short-lived.  From pages of their own
@@ -145,6 +189,7 @@ void worker_run(const struct worker_start *start)
 	limits_be_worker(start->limits, start->id);
 	log_set_buffered(true);
 	open_loop();
+	open_names();
 	open_sockets();
 	close_off();
 	channel_send(start->channel, CHANNEL_ready);

@@ -9,6 +9,7 @@
 
 #include <stddef.h>
 
+#include "policy/ledger.h"
 #include "policy/limits.h"
 #include "proxy/server/sandbox.h"
 #include "proxy/session/snapshot.h"
@@ -21,9 +22,11 @@ struct worker_socket {
 };
 
 struct worker_start {
-	const struct snapshot *snapshot;
+	struct snapshot *snapshot; // the worker's own copy
 	struct limits *limits;
-	unsigned id; // of the place in the limits' pages
+	struct ledger *ledger;
+	size_t num_workers; // of this generation
+	unsigned id;        // of the place in the limits' pages
 	int channel;
 	const struct worker_socket *sockets; // listening
 	size_t num_sockets;

@@ -60,14 +60,17 @@ def run_command(*arguments: str, cwd: Path | None = None) -> subprocess.Complete
 
 def site(certificates: Certificates, port: int, *, backend: Config | None = None, defaults: Config | None = None,
          **top: Any) -> Config:
-    """A configuration with one backend and three listeners: pop3s, pop3 (STLS) and plain (no TLS, login basic)."""
+    """A configuration with one backend and three listeners: pop3s, pop3 (STLS) and plain (no TLS, login basic).
+
+    Failed logins are answered nearly at once; what they cost by default is for the tests of penalties.
+    """
     return {
         "workers": 2,
         "drain_timeout": "10s",
         "log": {"target": "stderr", "format": "json"},
         "certificates": {"localhost": {"chain": certificates.chain("edge"), "key": certificates.key("edge")}},
         "backends": {"store": {"servers": [f"127.0.0.1:{port}"], "tls": "none", **(backend or {})}},
-        "defaults": {"backend": "store", **(defaults or {})},
+        "defaults": {"backend": "store", "login_delay": "5ms", **(defaults or {})},
         "listeners": {
             "pop3s": {"bind": ["127.0.0.1:0"], "tls": "implicit"},
             "pop3": {"bind": ["127.0.0.1:0"], "tls": "stls"},

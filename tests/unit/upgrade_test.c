@@ -32,6 +32,7 @@ static void done(struct generations *generations)
 	generations_tick(generations, 0);
 	sockets_release(&generations->sockets, &plan);
 	limits_free(&generations->limits);
+	ledger_free(&generations->ledger);
 	assert_null(generations->newest);
 	assert_null(generations->sockets.bounds);
 }
@@ -80,11 +81,14 @@ static void check_read_back(const struct generations *generations)
 	assert_true(fcntl(bound->fds[1], F_GETFD) & FD_CLOEXEC);
 	assert_int_equal(serving->plan->num_items, 1);
 	assert_non_null(generations->limits);
+	assert_non_null(generations->ledger);
 }
 
 static void test_write_and_read(void **state)
 {
-	struct generations before = {.last_number = 9, .limits = limits_new()}, after = {0};
+	struct generations before = {
+	    .last_number = 9, .limits = limits_new(), .ledger = ledger_new()};
+	struct generations after = {0};
 	struct upgrade_state written = {.generations = &before, .drain_timeout_ms = 3600000};
 	char room[256];
 	struct text why = TEXT(room);
@@ -121,7 +125,7 @@ static bool reads(struct str text)
 	return read;
 }
 
-#define FIRST "popgate-state 1\n"
+#define FIRST "popgate-state 2\n"
 
 static const struct str refused[] = {
     STR(""),
@@ -139,6 +143,7 @@ static const struct str refused[] = {
     STR(FIRST "log 0 9 stderr\nend\n"),
     STR(FIRST "limits 99999\nend\n"),
     STR(FIRST "limits -\nend\n"),
+    STR(FIRST "ledger 99999\nend\n"),
     STR(FIRST "socket 0\nend\n"),
     STR(FIRST "bound 127.0.0.1:0 127.0.0.1:1\nend\n"),
     STR(FIRST "bound localhost:0 127.0.0.1:1 a\nend\n"),
@@ -151,7 +156,7 @@ static const struct str refused[] = {
     STR(FIRST "generation 1 serving -\nworker 4711 0 - 2 1\nend\n"),
     STR(FIRST "generation 1 serving -\nworker 4711 0 99999 1 1\nend\n"),
     STR("popgate-state x\nend\n"),
-    STR("popgate-state 2\ndrain-timeout x\nend\n"),
+    STR("popgate-state 3\ndrain-timeout x\nend\n"),
 };
 
 static const struct str accepted[] = {
@@ -159,7 +164,8 @@ static const struct str accepted[] = {
     STR(FIRST "drain-timeout 0\nend\n"),
     STR(FIRST "bound 127.0.0.1:0 127.0.0.1:1 a name\nend\n"),
     STR(FIRST "generation 1 serving -\nworker 4711 0 - 1 1\nend\n"),
-    STR("popgate-state 2\nunknown 1\ndrain-timeout 1 2 3\nend\n"),
+    STR("popgate-state 3\nunknown 1\ndrain-timeout 1 2 3\nend\n"),
+    STR("popgate-state 1\nend\n"),
 };
 
 static void test_refused(void **state)
