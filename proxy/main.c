@@ -4,9 +4,12 @@
 #include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 
 #include "backends/store/store.h"
+#include "policy/report.h"
 #include "proxy/config/render.h"
+#include "proxy/explain.h"
 #include "proxy/net/tls.h"
 #include "proxy/server/supervisor.h"
 #include "proxy/session/snapshot.h"
@@ -78,6 +81,28 @@ static int do_serve(int argc, char **argv)
 	return path ? supervisor_run(path, argv - 1) : EXIT_USAGE;
 }
 
+// What the rules cover, and what should be looked at though it is no problem.
+static void report(const struct snapshot *snapshot)
+{
+	const struct config *config = snapshot->config;
+	const struct rulebook *rulebook = &snapshot->rulebook;
+	struct problems warnings;
+	problems_init(&warnings);
+	for (size_t i = 0; i < config->num_policies; i++) {
+		printf("policy %s\n", config->policies[i].name);
+		policy_report(rulebook->policies->policies[i], rulebook->tables, time(NULL), stdout,
+		    &warnings);
+	}
+	for (size_t i = 0; i < config->num_listeners; i++) {
+		if (!rulebook->policies->exceptions[i])
+			continue;
+		printf("login exceptions of listener %s\n", config->listeners[i].name);
+		policy_report(rulebook->policies->exceptions[i], rulebook->tables, time(NULL),
+		    stdout, &warnings);
+	}
+	fputs(warnings.room, stdout);
+}
+
 static int do_check(int argc, char **argv)
 {
 	const char *path = config_path(argc, argv);
@@ -86,6 +111,7 @@ static int do_check(int argc, char **argv)
 	struct snapshot *snapshot = load(path);
 	if (!snapshot)
 		return EXIT_FAILURE;
+	report(snapshot);
 	printf("%s: no problems\n", path);
 	snapshot_free(&snapshot);
 	return EXIT_SUCCESS;
@@ -106,6 +132,52 @@ static int do_config(int argc, char **argv)
 	bool printed = config_render_effective(config, stdout);
 	config_free(&config);
 	return printed ? EXIT_SUCCESS : EXIT_FAILURE;
+}
+
+// False when an option is wrong, which has been said.  What is no option comes
+// to stand behind the options, from optind on.
+static bool read_explain_options(int argc, char **argv, struct explain_options *out)
+{
+	static const struct option options[] = {{"config", required_argument, NULL, 'c'},
+	    {"listener", required_argument, NULL, 'l'}, {"user", required_argument, NULL, 'u'},
+	    {"json", no_argument, NULL, 'j'}, {0}};
+	int option;
+	opterr = 0;
+	while ((option = getopt_long(argc, argv, ":c:", options, NULL)) != -1)
+		switch (option) {
+		case 'c': out->config = optarg; break;
+		case 'l': out->listener = optarg; break;
+		case 'u': out->user = optarg; break;
+		case 'j': out->json = true; break;
+		default:
+			complain(option == ':' ? "an argument is missing after" : "unknown option",
+			    argv[optind - 1]);
+			return false;
+		}
+	return true;
+}
+
+static int do_explain(int argc, char **argv)
+{
+	struct explain_options options = {.config = DEFAULT_CONFIG};
+	if (!read_explain_options(argc, argv, &options))
+		return EXIT_USAGE;
+	if (optind + 1 != argc)
+		return complain(
+		    optind == argc ? "which address?" : "needless argument", argv[argc - 1]);
+	options.address = argv[optind];
+	return explain_run(&options);
+}
+
+static int do_policy(int argc, char **argv)
+{
+	struct explain_options options = {.config = DEFAULT_CONFIG};
+	if (!read_explain_options(argc, argv, &options))
+		return EXIT_USAGE;
+	bool is_test = optind + 2 == argc && !strcmp(argv[optind], "test");
+	if (!is_test || options.listener || options.user || options.json)
+		return complain("say `popgate policy test TABLE`", "");
+	return policy_test_run(options.config, argv[optind + 1]);
 }
 
 static int do_store(int argc, char **argv)

@@ -20,11 +20,12 @@ LAYERS = {
 # Header, or folder of headers, to the places that may include it; the longest match counts.
 LIBRARIES = {
     "uv.h": ["proxy/net/"],
-    "ares.h": ["proxy/net/"],
+    "ares.h": ["proxy/net/resolve.c"],
     "yaml.h": ["proxy/config/"],
     "systemd/": ["proxy/server/"],
     "seccomp.h": ["proxy/server/"],
     "maxminddb.h": ["policy/geoip.c"],
+    "idn2.h": ["policy/domain.c"],
     "ntlm.h": ["proxy/pop3/ntlm.c"],
     "lmdb.h": ["backends/"],
     "openssl/": [],

@@ -1,0 +1,246 @@
+// explain.c: `popgate explain`: each rule, what it says of an address, and the
+// verdict; for people or as JSON.  See explain.h.
+#include "proxy/explain.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "policy/country.h"
+#include "proxy/config/types.h"
+#include "proxy/judge.h"
+
+// One address at one listener, on its way out.
+struct explanation {
+	struct decision_trace trace;
+	const struct explain_options *options;
+	const struct listener_config *listener;
+	const struct judge *judge;
+	struct decision decision;
+	unsigned num_steps;
+};
+
+static const char *const step_words[] = {
+    [DECISION_STEP_MATCHES] = "matches",
+    [DECISION_STEP_DIFFERS] = "differs",
+    [DECISION_STEP_FAILS] = "DNS failed",
+    [DECISION_STEP_EXPIRED] = "expired",
+    [DECISION_STEP_NEEDLESS] = "not asked",
+};
+
+static const char *policy_name(const struct explanation *explanation)
+{
+	size_t index = explanation->listener->policy;
+	return index == NO_POLICY ? NULL : explanation->judge->config->policies[index].name;
+}
+
+static bool is_exception(const struct policy_rule *rule)
+{
+	return rule->rule.methods != 0;
+}
+
+static void print_step(
+    const struct policy *policy, size_t rule, enum decision_step step, struct str detail)
+{
+	const struct policy_rule *row = &policy->rules[rule];
+	printf("  %s %zu: %s\n      %s: %.*s\n", is_exception(row) ? "exception" : "rule", rule + 1,
+	    row->text, step_words[step], STR_ARG(detail));
+}
+
+static void print_json_text(const char *key, struct str value)
+{
+	printf("\"%s\": ", key);
+	quoted_print(value, NOTATION_JSON, stdout);
+}
+
+static void print_json_step(struct explanation *explanation, const struct policy *policy,
+    size_t rule, enum decision_step step, struct str detail)
+{
+	const struct policy_rule *row = &policy->rules[rule];
+	printf("%s\n      {\"%s\": %zu, ", explanation->num_steps++ ? "," : "",
+	    is_exception(row) ? "exception" : "rule", rule + 1);
+	print_json_text("text", str_of(row->text));
+	printf(", ");
+	print_json_text("step", str_of(step_words[step]));
+	printf(", ");
+	print_json_text("detail", detail);
+	printf("}");
+}
+
+static void on_step(struct decision_trace *trace, const struct policy *policy, size_t rule,
+    enum decision_step step, struct str detail)
+{
+	struct explanation *explanation = (struct explanation *)trace;
+	if (explanation->options->json)
+		print_json_step(explanation, policy, rule, step, detail);
+	else
+		print_step(policy, rule, step, detail);
+}
+
+static const char *verdict_word(const struct decision *decision)
+{
+	return decision->verdict == ACCESS_allow ? "allow" : "deny";
+}
+
+// The login methods, those that exceptions give included.
+static void print_methods(const struct explanation *explanation, const char *quote)
+{
+	static const struct {
+		const char *name;
+		unsigned method;
+	} methods[] = {{"basic", LOGIN_METHOD_basic}, {"basic-tls", LOGIN_METHOD_basic_tls}};
+	unsigned allowed = explanation->listener->options.login | explanation->decision.methods;
+	const char *between = "";
+	for (size_t i = 0; i < sizeof(methods) / sizeof(methods[0]); i++)
+		if (allowed & methods[i].method) {
+			printf("%s%s%s%s", between, quote, methods[i].name, quote);
+			between = ", ";
+		}
+}
+
+static void print_verdict(const struct explanation *explanation)
+{
+	const struct decision *decision = &explanation->decision;
+	printf("  verdict: %s, by ", verdict_word(decision));
+	if (decision->rule != DECISION_DEFAULT)
+		printf("rule %zu%s\n", decision->rule + 1,
+		    decision->by_dns_failure ? " and on_dns_failure" : "");
+	else
+		printf("%s\n", policy_name(explanation) ? "default" : "the lack of a policy");
+	if (decision->verdict == ACCESS_deny)
+		return;
+	printf("  login: ");
+	print_methods(explanation, "");
+	printf("\n");
+}
+
+static void print_user(const struct explanation *explanation)
+{
+	const struct judge *judge = explanation->judge;
+	const struct listener_config *listener = explanation->listener;
+	if (explanation->options->user)
+		printf("  user: %s logs in at backend %s, at most %llu sessions at a time\n",
+		    explanation->options->user, judge->config->backends[listener->backend].name,
+		    (unsigned long long)listener->options.max_connections_per_user);
+}
+
+static void ask(struct explanation *explanation, struct judge *judge, const struct addr *addr)
+{
+	explanation->trace.on_step = on_step;
+	explanation->decision.trace = &explanation->trace;
+	judge_ask(judge, explanation->listener, addr, &explanation->decision);
+}
+
+static void explain_in_words(
+    struct explanation *explanation, struct judge *judge, const struct addr *addr)
+{
+	const char *policy = policy_name(explanation);
+	char room[ADDR_TEXT_SIZE];
+	struct text ip = TEXT(room);
+	addr_print_ip(addr, &ip);
+	printf("%s at listener %s, %s%s\n", room, explanation->listener->name,
+	    policy ? "policy " : "no policy", policy ? policy : "");
+	ask(explanation, judge, addr);
+	print_verdict(explanation);
+	print_user(explanation);
+}
+
+static void print_json_code(const char *key, uint32_t code)
+{
+	char room[8];
+	struct text letters = TEXT(room);
+	if (!code)
+		return;
+	country_print(code, &letters);
+	printf(",\n    \"%s\": \"%s\"", key, room);
+}
+
+static void print_json_facts(const struct decision *decision)
+{
+	if (decision->rule != DECISION_DEFAULT)
+		printf(",\n    \"rule\": %zu", decision->rule + 1);
+	printf(",\n    \"dns\": \"%s\"", dns_outcome_token(decision->dns));
+	if (decision->name[0]) {
+		printf(",\n    ");
+		print_json_text("name", str_of(decision->name));
+		printf(
+		    ",\n    \"name_confirmed\": %s", decision->name_confirmed ? "true" : "false");
+	}
+	print_json_code("country", decision->country);
+	print_json_code("continent", decision->continent);
+	if (decision->asn)
+		printf(",\n    \"asn\": %u", decision->asn);
+}
+
+static void explain_in_json(
+    struct explanation *explanation, struct judge *judge, const struct addr *addr)
+{
+	const char *policy = policy_name(explanation);
+	char room[ADDR_TEXT_SIZE];
+	struct text ip = TEXT(room);
+	addr_print_ip(addr, &ip);
+	printf("  {\"address\": \"%s\", \"listener\": \"%s\"", room, explanation->listener->name);
+	if (policy)
+		printf(", \"policy\": \"%s\"", policy);
+	printf(",\n    \"steps\": [");
+	ask(explanation, judge, addr);
+	printf("%s],\n    \"verdict\": \"%s\"", explanation->num_steps ? "\n    " : "",
+	    verdict_word(&explanation->decision));
+	print_json_facts(&explanation->decision);
+	printf(",\n    \"login\": [");
+	print_methods(explanation, "\"");
+	printf("]}");
+}
+
+static void explain_listener(const struct explain_options *options, struct judge *judge,
+    const struct listener_config *listener, const struct addr *addr)
+{
+	struct explanation explanation = {
+	    .options = options,
+	    .listener = listener,
+	    .judge = judge,
+	};
+	if (options->json)
+		explain_in_json(&explanation, judge, addr);
+	else
+		explain_in_words(&explanation, judge, addr);
+}
+
+static void explain_all(
+    const struct explain_options *options, struct judge *judge, const struct addr *addr)
+{
+	const struct config *config = judge->config;
+	for (size_t i = 0; i < config->num_listeners; i++) {
+		printf("%s", !i ? "" : options->json ? ",\n" : "\n");
+		explain_listener(options, judge, &config->listeners[i], addr);
+	}
+}
+
+// True when the listener that is asked for, if any, is there.
+static bool explain(
+    const struct explain_options *options, struct judge *judge, const struct addr *addr)
+{
+	const struct listener_config *listener = NULL;
+	if (options->listener && !(listener = judge_find_listener(judge, options->listener)))
+		return false;
+	printf("%s", options->json ? "[\n" : "");
+	if (listener)
+		explain_listener(options, judge, listener, addr);
+	else
+		explain_all(options, judge, addr);
+	printf("%s", options->json ? "\n]\n" : "");
+	return true;
+}
+
+int explain_run(const struct explain_options *options)
+{
+	struct judge judge;
+	struct addr addr;
+	if (!addr_parse(str_of(options->address), 1, &addr)) {
+		fprintf(stderr, "popgate: %s is not an address, such as 192.0.2.7 or 2001:db8::7\n",
+		    shown(str_of(options->address)).at);
+		return EXIT_FAILURE;
+	}
+	bool explained = judge_open(&judge, options->config) && explain(options, &judge, &addr);
+	judge_close(&judge);
+	return explained && !ferror(stdout) ? EXIT_SUCCESS : EXIT_FAILURE;
+}
