@@ -81,26 +81,34 @@ static int do_serve(int argc, char **argv)
 	return path ? supervisor_run(path, argv - 1) : EXIT_USAGE;
 }
 
-// What the rules cover, and what should be looked at though it is no problem.
-static void report(const struct snapshot *snapshot)
+static void report_policies(
+    const struct config *config, const struct rulebook *rulebook, struct problems *warnings)
 {
-	const struct config *config = snapshot->config;
-	const struct rulebook *rulebook = &snapshot->rulebook;
-	struct problems warnings;
-	problems_init(&warnings);
 	for (size_t i = 0; i < config->num_policies; i++) {
 		printf("policy %s\n", config->policies[i].name);
 		policy_report(rulebook->policies->policies[i], rulebook->tables, time(NULL), stdout,
-		    &warnings);
+		    warnings);
 	}
 	for (size_t i = 0; i < config->num_listeners; i++) {
 		if (!rulebook->policies->exceptions[i])
 			continue;
 		printf("login exceptions of listener %s\n", config->listeners[i].name);
 		policy_report(rulebook->policies->exceptions[i], rulebook->tables, time(NULL),
-		    stdout, &warnings);
+		    stdout, warnings);
 	}
+}
+
+// What the rules cover, and what should be looked at though it is no problem.
+static void report(const char *path, const struct snapshot *snapshot)
+{
+	struct problems warnings;
+	problems_init(&warnings);
+	report_policies(snapshot->config, &snapshot->rulebook, &warnings);
 	fputs(warnings.room, stdout);
+	printf("%s: no problems", path);
+	if (warnings.num)
+		printf(", but %u of the rules should be looked at", warnings.num);
+	printf("\n");
 }
 
 static int do_check(int argc, char **argv)
@@ -111,8 +119,7 @@ static int do_check(int argc, char **argv)
 	struct snapshot *snapshot = load(path);
 	if (!snapshot)
 		return EXIT_FAILURE;
-	report(snapshot);
-	printf("%s: no problems\n", path);
+	report(path, snapshot);
 	snapshot_free(&snapshot);
 	return EXIT_SUCCESS;
 }

@@ -31,6 +31,12 @@ static const struct row reasons[] = {
     {0}};
 #undef REASON
 
+#define RULE_KIND(kind, items, most, wanted) {#kind, "", wanted},
+static const struct row rule_kinds[] = {
+#include "policy/rule_kinds.def"
+    {0}};
+#undef RULE_KIND
+
 #define SIGNAL(name, sentence)                                                                     \
 	{                                                                                          \
 #name, "", sentence                                                                \
@@ -72,18 +78,36 @@ static void print_rows(const struct row *rows, const char *about)
 	puts(".El");
 }
 
+static void print_rules(void)
+{
+	puts(".Sh RULES\nA rule of a policy is written\n.Pp\n.D1 Oo Cm audit Oc Cm allow | deny Ar "
+	     "kind argument ... Oo Cm until Ar YYYY-MM-DD Oc Oo Cm because Ar text Oc\n.Pp\n"
+	     "and an exception from the login methods of a listener\n.Pp\n"
+	     ".D1 Cm allow Ar method , Ns ... kind argument ... Oo Cm until Ar YYYY-MM-DD Oc Oo Cm "
+	     "because Ar text Oc\n.Pp\n"
+	     "The first rule that matches decides, but for\n.Cm audit\nrules, which are only "
+	     "logged. The day of\n.Cm until\nis the last on which a rule matches. Behind each kind "
+	     "stands:");
+	print_rows(rule_kinds, "Cm");
+	puts(".Sh TABLES OF VERDICTS\nA line of the table for\n.Cm policy test\nis an address, "
+	     "what should become of it\n.Pq Cm allow No or Cm deny ,\nand the listener; all of "
+	     "them when none is named. An arrow\n.Pq Li ->\nmay stand before the verdict, and a "
+	     "comment behind\n.Li # .");
+}
+
 static void print_manual(void)
 {
 	puts(".Dd November 21, 2026\n.Dt POPGATE 8\n.Os\n.Sh NAME\n.Nm popgate\n"
 	     ".Nd a front door for POP3\n.Sh SYNOPSIS\n.Nm\n.Ar command\n.Op Ar argument ...\n"
-	     ".Sh DESCRIPTION\n.Nm\nstands before a POP3 store and gives it what it lacks: TLS, a "
-	     "login\n"
-	     "policy, limits and a log. Once a client has logged in, its session is relayed.\n"
+	     ".Sh DESCRIPTION\n.Nm\nstands before a POP3 store and gives it what it lacks: TLS, "
+	     "a say\nin who may connect, a login policy, limits and a log. Once a client has "
+	     "logged in, its session is relayed.\n"
 	     "The commands are:");
 	print_rows(commands, "Cm");
 	puts("Where\n.Fl c Ar FILE\nis not given, the configuration is\n"
 	     ".Pa /etc/popgate/popgate.conf .\n.Sh SIGNALS");
 	print_rows(signals, "Dv");
+	print_rules();
 	puts(".Sh LOG\nThese events are logged, each with its level:");
 	print_rows(events, "Li");
 	puts("The event\n.Li session_closed\nis the one line that each session leaves. Its field\n"

@@ -3,9 +3,15 @@
 # --script popgate=tests/bench/popgate.sh, next to the scripts of the peers.
 # The harness's peers/lib.sh does most of the work; it is found through
 # BENCH_DIR, or beside the run.sh that called.  POPGATE names the binary.
+#
+# A script that starts popgate with more than this sources it, as policy.sh does,
+# after it has named a `policy` and defined `configure_more`, which prints more of
+# the configuration.
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 : "${BENCH_DIR:=$PWD}" "${POPGATE:=$here/../../bazel-bin/proxy/popgate}"
 . "$BENCH_DIR/peers/lib.sh"
+: "${policy:=}"
+declare -F configure_more >/dev/null || configure_more() { :; }
 
 serve() {
 	tickets=false level=warn
@@ -24,10 +30,12 @@ defaults:
   session_timeout: 1h
   preauth_timeout: 10m
   max_connections_per_user: 1000000
+  policy: "$policy"
 listeners:
   pop3s: { bind: ["$ADDR:$TLS_PORT"], tls: implicit }
   pop3: { bind: ["$ADDR:$POP_PORT"], tls: stls }
 END
+	configure_more >>"$dir/popgate.conf"
 	launch "$POPGATE" serve -c "$dir/popgate.conf"
 }
 peer_main "$TLS_PORT"
