@@ -274,6 +274,12 @@ static enum match ask(
 
 // ---- the walk -----------------------------------------------------------
 
+static bool is_about_lost_host(const struct decision *decision, const struct policy_rule *rule)
+{
+	return rule->rule.kind == RULE_host && !rule->rule.is_audit &&
+	       hosts_match(decision->sources.hosts, rule->link, &decision->addr) == HOST_FAILED;
+}
+
 // What a rule says by itself, the days it holds aside; it may ask and wait.
 static enum match judge_step(struct decision *decision, size_t step, uint32_t *out_rule)
 {
@@ -289,6 +295,7 @@ static enum match judge_step(struct decision *decision, size_t step, uint32_t *o
 		match = ask(decision, policy, rule);
 	if (match == MATCH_FAILED && rule->rule.is_audit)
 		return MATCH_NO;
+	decision->passed_host |= match == MATCH_NO && is_about_lost_host(decision, rule);
 	return match;
 }
 
@@ -300,6 +307,16 @@ static void decide(struct decision *decision, uint32_t index, enum match match)
 	decision->verdict = verdict_of(policy, index, match);
 	if (decision->by_dns_failure && policy->rules[index].rule.kind == RULE_host)
 		decision->dns = DNS_host_unknown;
+}
+
+// A host's rule that was passed says the opposite of on_dns_failure, so that it
+// could have changed this verdict and no other.
+static void note_passed_host(struct decision *decision)
+{
+	if (!decision->passed_host || decision->verdict != decision->policy->on_dns_failure)
+		return;
+	decision->by_dns_failure = true;
+	decision->dns = DNS_host_unknown;
 }
 
 static void note_audit(struct decision *decision, uint32_t rule)
@@ -314,6 +331,7 @@ static bool walk_rules(struct decision *decision)
 {
 	const struct policy *policy = decision->policy;
 	decision->num_audits = 0;
+	decision->passed_host = false;
 	decision->settled = STEP_UNKNOWN;
 	for (size_t i = 0; policy && i < policy->num_steps; i++) {
 		uint32_t index;
@@ -325,12 +343,14 @@ static bool walk_rules(struct decision *decision)
 			continue;
 		if (!policy->rules[index].rule.is_audit) {
 			decide(decision, index, match);
+			note_passed_host(decision);
 			return true;
 		}
 		note_audit(decision, index);
 	}
 	decision->rule = DECISION_DEFAULT;
 	decision->verdict = policy ? policy->fallback : ACCESS_allow;
+	note_passed_host(decision);
 	return true;
 }
 

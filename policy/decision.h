@@ -10,8 +10,10 @@
 // policy's on_dns_failure is the verdict.  For a rule about a host whose name
 // never had an answer this means: it matches if on_dns_failure says the same as
 // the rule, and does not match otherwise, so that one dead name does not shut
-// out those that a later rule lets in.  Audit rules wait for names too, since
-// they are there to show what they would do, but their failures mean nothing.
+// out those that a later rule lets in; but a verdict that the host's address
+// would have turned counts as one by failure, too.  Audit rules wait for names
+// as well, since they are there to show what they would do, but their failures
+// mean nothing.
 //
 // Follows the contract of everything that waits (backends/upstream.h): nothing
 // is called back before decision_start returns; when that says false, on_done
@@ -72,7 +74,7 @@ struct decision {
 	// What came out.
 	enum access verdict;
 	size_t rule;         // index into the policy's rules, or DECISION_DEFAULT
-	bool by_dns_failure; // DNS failed at that rule
+	bool by_dns_failure; // DNS failed at that rule, or at one before it about a host
 	unsigned methods;    // bits of enum login_method that exceptions allow
 	enum dns_outcome dns;
 	bool name_confirmed;                  // leads back to the address
@@ -92,6 +94,7 @@ struct decision {
 	enum decision_wait wait;
 	size_t settled;    // the step from which on DNS is not asked; see decision.c
 	bool has_verdict;  // the rules are done, the exceptions are not
+	bool passed_host;  // a rule did not match as its host never had an answer
 	size_t num_traced; // rules that the trace knows already
 	union {
 		struct rdns_query name;

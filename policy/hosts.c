@@ -124,6 +124,8 @@ static uint64_t take_none(struct host *host)
 	if (!host->lost_told)
 		log_host(LOG_host_not_found, host, host->kinds[KIND_V4].status);
 	host->lost_told = true;
+	for (size_t i = 0; i < KINDS; i++)
+		host->kinds[i].is_known = true; // that there is none is an answer
 	host->retry_ms = 0;
 	const struct hosts_times *times = &host->hosts->times;
 	return clamp((uint64_t)host->ttl_s * 1000, times->ttl_min, times->none_max);

@@ -27,7 +27,7 @@ enum host_match {
 	HOST_MATCHES,
 	HOST_DIFFERS,
 	HOST_UNKNOWN, // the first answer is still awaited
-	HOST_FAILED,  // there was never one for this kind of address, or the name was never found
+	HOST_FAILED,  // there was never one for this kind of address; "no such name" is one
 };
 
 struct hosts *hosts_new(void);
