@@ -188,22 +188,31 @@ static void add_time(struct text *text)
 	text_add(text, (struct str){fraction, sizeof(fraction)});
 }
 
-static void add_escaped_char(struct text *text, unsigned char c)
+static void add_unit(struct text *text, unsigned unit)
 {
-	static const char hex[] = "0123456789abcdef";
-	char code[] = {'\\', 'u', '0', '0', hex[c >> 4], hex[c & 15]};
-	if (c == '"' || c == '\\')
-		text_add(text, (struct str){(char[]){'\\', (char)c}, 2});
-	else
-		text_add(text, (struct str){code, sizeof(code)});
+	text_addf(text, "\\u%04x", unit);
 }
 
-// Bytes above 0x7e are escaped too: a peer's bytes need not be UTF-8.
+// What is beyond 16 bits is two surrogates (RFC 8259 section 7).
+static void add_escaped(struct text *text, uint32_t code)
+{
+	if (code == '"' || code == '\\') {
+		text_add_char(text, '\\');
+		text_add_char(text, (char)code);
+	} else if (code <= 0xffff) {
+		add_unit(text, code);
+	} else {
+		add_unit(text, 0xd7c0 + (code >> 10));
+		add_unit(text, 0xdc00 + (code & 0x3ff));
+	}
+}
+
 static bool is_plain(unsigned char c)
 {
 	return c >= 0x20 && c < 0x7f && c != '"' && c != '\\';
 }
 
+// A peer's bytes need not be UTF-8; each that is not stands for itself.
 static void add_quoted(struct text *text, struct str value)
 {
 	text_add_char(text, '"');
@@ -212,9 +221,12 @@ static void add_quoted(struct text *text, struct str value)
 		while (plain < value.len && is_plain((unsigned char)value.at[plain]))
 			plain++;
 		text_add(text, str_take(value, plain));
-		if (plain < value.len)
-			add_escaped_char(text, (unsigned char)value.at[plain++]);
 		value = str_drop(value, plain);
+		uint32_t code;
+		if (!value.len)
+			break;
+		(void)str_take_code_point(&value, &code);
+		add_escaped(text, code);
 	}
 	text_add_char(text, '"');
 }

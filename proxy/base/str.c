@@ -91,6 +91,41 @@ bool str_to_u64(struct str s, uint64_t *out_number)
 	return true;
 }
 
+// Of each length the bits of the first byte that count, and the least code
+// point that needs it.
+static const struct {
+	unsigned char mask, mark, payload;
+	uint32_t least;
+} utf8[] = {{0x80, 0x00, 0x7f, 0}, {0xe0, 0xc0, 0x1f, 0x80}, {0xf0, 0xe0, 0x0f, 0x800},
+    {0xf8, 0xf0, 0x07, 0x10000}};
+
+static bool read_code_point(struct str s, size_t len, uint32_t *out_code)
+{
+	uint32_t code = (unsigned char)s.at[0] & utf8[len - 1].payload;
+	bool sound = len <= s.len;
+	for (size_t i = 1; sound && i < len; i++) {
+		sound = ((unsigned char)s.at[i] & 0xc0) == 0x80;
+		code = code << 6 | ((unsigned char)s.at[i] & 0x3f);
+	}
+	*out_code = code;
+	bool is_surrogate = code >= 0xd800 && code <= 0xdfff;
+	return sound && code >= utf8[len - 1].least && code <= 0x10ffff && !is_surrogate;
+}
+
+bool str_take_code_point(struct str *s, uint32_t *out_code)
+{
+	unsigned char first = (unsigned char)s->at[0];
+	for (size_t len = 1; len <= sizeof(utf8) / sizeof(utf8[0]); len++)
+		if ((first & utf8[len - 1].mask) == utf8[len - 1].mark &&
+		    read_code_point(*s, len, out_code)) {
+			*s = str_drop(*s, len);
+			return true;
+		}
+	*out_code = first;
+	*s = str_drop(*s, 1);
+	return false;
+}
+
 char *str_dup(struct str s)
 {
 	char *copy = xmalloc(s.len + 1);

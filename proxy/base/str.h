@@ -76,6 +76,10 @@ bool str_has_control(struct str s);
 // holds anything but digits, or exceeds 2^64-1.
 bool str_to_u64(struct str s, uint64_t *out_number);
 
+// Takes the first code point of UTF-8 (RFC 3629) off s, which is not empty.
+// False when there is none: then it is the first byte as it stands.
+bool str_take_code_point(struct str *s, uint32_t *out_code);
+
 // A heap copy, ended by NUL; the caller frees it with free().
 char *str_dup(struct str s);
 

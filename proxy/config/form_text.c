@@ -24,24 +24,6 @@ static bool read_text(const struct reading *reading, union option_value *out)
 	return true;
 }
 
-// One code point of s, which is UTF-8 because libyaml let it through; bytes
-// from elsewhere (the name of a folder) may be anything and become "?".
-static uint32_t next_code_point(struct str *s)
-{
-	static const unsigned char firsts[] = {0, 0, 0x1f, 0x0f, 0x07};
-	unsigned char first = (unsigned char)s->at[0];
-	size_t len = first < 0x80 ? 1 : first < 0xc0 ? 0 : first < 0xe0 ? 2 : first < 0xf0 ? 3 : 4;
-	if (len <= 1 || len > s->len) {
-		*s = str_drop(*s, 1);
-		return len == 1 ? first : '?';
-	}
-	uint32_t code = first & firsts[len];
-	for (size_t i = 1; i < len; i++)
-		code = code << 6 | ((unsigned char)s->at[i] & 0x3f);
-	*s = str_drop(*s, len);
-	return code;
-}
-
 // JSON has what is beyond 16 bits as two surrogates (RFC 8259 section 7).
 static void print_escaped(uint32_t code, enum notation notation, FILE *out)
 {
@@ -59,7 +41,9 @@ void quoted_print(struct str s, enum notation notation, FILE *out)
 {
 	fputc('"', out);
 	while (s.len) {
-		uint32_t code = next_code_point(&s);
+		uint32_t code;
+		if (!str_take_code_point(&s, &code))
+			code = '?'; // in the name of a folder, which may be any bytes
 		if (code == '"' || code == '\\')
 			fprintf(out, "\\%c", (char)code);
 		else if (code >= 0x20 && code < 0x7f)

@@ -108,6 +108,8 @@ static const struct {
     {STR("a\0b"), STR("\"a\\u0000b\""), STR("\"a\\u0000b\"")},
     {STR("\x1b[0m\x7f"), STR("\"\\u001b[0m\\u007f\""), STR("\"\\u001b[0m\\u007f\"")},
     {STR("\xe4\xff"), STR("\"\\u00e4\\u00ff\""), STR("\"\\u00e4\\u00ff\"")},
+    {STR("M\xc3\xbcller"), STR("\"M\\u00fcller\""), STR("\"M\\u00fcller\"")},
+    {STR("\xf0\x9f\x98\x80"), STR("\"\\ud83d\\ude00\""), STR("\"\\ud83d\\ude00\"")},
     {STR("'{}[],:"), STR("'{}[],:"), STR("\"'{}[],:\"")},
 };
 

@@ -4,6 +4,38 @@
 
 #include <stdlib.h>
 
+static const struct {
+	struct str s;
+	uint32_t code;
+	bool sound;
+	size_t len;
+} code_points[] = {
+    {STR("ab"), 'a', true, 1},
+    {STR("\xc3\xbc!"), 0xfc, true, 2},
+    {STR("\xe2\x82\xac"), 0x20ac, true, 3},
+    {STR("\xf0\x9f\x98\x80"), 0x1f600, true, 4},
+    {STR("\xc3"), 0xc3, false, 1},
+    {STR("\xc3!"), 0xc3, false, 1},
+    {STR("\xbc"), 0xbc, false, 1},
+    {STR("\xc0\x80"), 0xc0, false, 1},         // longer than it need be
+    {STR("\xed\xa0\x80"), 0xed, false, 1},     // half of a pair
+    {STR("\xf4\x90\x80\x80"), 0xf4, false, 1}, // beyond Unicode
+    {STR("\xff"), 0xff, false, 1},
+};
+
+static void test_code_points(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < NUM(code_points); i++) {
+		struct str s = code_points[i].s;
+		uint32_t code;
+		bool sound = str_take_code_point(&s, &code);
+		check(code_points[i].s, sound == code_points[i].sound &&
+		                            code == code_points[i].code &&
+		                            s.len == code_points[i].s.len - code_points[i].len);
+	}
+}
+
 static void test_of(void **state)
 {
 	(void)state;
@@ -213,6 +245,7 @@ static void test_dup(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(test_code_points),
 	    cmocka_unit_test(test_of),
 	    cmocka_unit_test(test_eq),
 	    cmocka_unit_test(test_starts),
