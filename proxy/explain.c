@@ -81,14 +81,17 @@ static const char *verdict_word(const struct decision *decision)
 	return decision->verdict == ACCESS_allow ? "allow" : "deny";
 }
 
-// The login methods, those that exceptions give included.
+// The login methods, those that exceptions give included; none for who is not
+// let in.
 static void print_methods(const struct explanation *explanation, const char *quote)
 {
 	static const struct {
 		const char *name;
 		unsigned method;
 	} methods[] = {{"basic", LOGIN_METHOD_basic}, {"basic-tls", LOGIN_METHOD_basic_tls}};
-	unsigned allowed = explanation->listener->options.login | explanation->decision.methods;
+	bool is_let_in = explanation->decision.verdict == ACCESS_allow;
+	unsigned allowed =
+	    is_let_in ? explanation->listener->options.login | explanation->decision.methods : 0;
 	const char *between = "";
 	for (size_t i = 0; i < sizeof(methods) / sizeof(methods[0]); i++)
 		if (allowed & methods[i].method) {
@@ -102,10 +105,10 @@ static void print_verdict(const struct explanation *explanation)
 	const struct decision *decision = &explanation->decision;
 	printf("  verdict: %s, by ", verdict_word(decision));
 	if (decision->rule != DECISION_DEFAULT)
-		printf("rule %zu%s\n", decision->rule + 1,
-		    decision->by_dns_failure ? " and on_dns_failure" : "");
+		printf("rule %zu", decision->rule + 1);
 	else
-		printf("%s\n", policy_name(explanation) ? "default" : "the lack of a policy");
+		printf("%s", policy_name(explanation) ? "default" : "the lack of a policy");
+	printf("%s\n", decision->by_dns_failure ? " and on_dns_failure" : "");
 	if (decision->verdict == ACCESS_deny)
 		return;
 	printf("  login: ");
@@ -220,8 +223,12 @@ static bool explain(
     const struct explain_options *options, struct judge *judge, const struct addr *addr)
 {
 	const struct listener_config *listener = NULL;
-	if (options->listener && !(listener = judge_find_listener(judge, options->listener)))
+	if (options->listener &&
+	    !(listener = judge_find_listener(judge, str_of(options->listener)))) {
+		fprintf(stderr, "popgate: no listener is called %s; see `popgate config`\n",
+		    shown(str_of(options->listener)).at);
 		return false;
+	}
 	printf("%s", options->json ? "[\n" : "");
 	if (listener)
 		explain_listener(options, judge, listener, addr);

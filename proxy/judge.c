@@ -65,12 +65,10 @@ void judge_ask(struct judge *judge, const struct listener_config *listener, cons
 		net_turn(&judge->net);
 }
 
-const struct listener_config *judge_find_listener(const struct judge *judge, const char *name)
+const struct listener_config *judge_find_listener(const struct judge *judge, struct str name)
 {
 	for (size_t i = 0; i < judge->config->num_listeners; i++)
-		if (str_eq(str_of(judge->config->listeners[i].name), str_of(name)))
+		if (str_eq(str_of(judge->config->listeners[i].name), name))
 			return &judge->config->listeners[i];
-	fprintf(stderr, "popgate: no listener is called %s; see `popgate config`\n",
-	    shown(str_of(name)).at);
 	return NULL;
 }

@@ -27,7 +27,7 @@ void judge_close(struct judge *judge);
 void judge_ask(struct judge *judge, const struct listener_config *listener, const struct addr *addr,
     struct decision *decision);
 
-// The listener of this name; NULL, told on stderr, when there is none.
-const struct listener_config *judge_find_listener(const struct judge *judge, const char *name);
+// The listener of this name; NULL when there is none.
+const struct listener_config *judge_find_listener(const struct judge *judge, struct str name);
 
 #endif

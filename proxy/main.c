@@ -170,8 +170,8 @@ static int do_explain(int argc, char **argv)
 	if (!read_explain_options(argc, argv, &options))
 		return EXIT_USAGE;
 	if (optind + 1 != argc)
-		return complain(
-		    optind == argc ? "which address?" : "needless argument", argv[argc - 1]);
+		return optind == argc ? complain("which address?", "")
+		                      : complain("needless argument", argv[argc - 1]);
 	options.address = argv[optind];
 	return explain_run(&options);
 }

@@ -56,12 +56,11 @@ static bool read_verdict(struct str word, enum access *out)
 
 static bool read_listener(struct table *table, struct str word, struct expectation *out)
 {
-	char name[65];
-	struct text text = TEXT(name);
-	text_add(&text, word);
-	out->listener = word.len ? judge_find_listener(&table->judge, name) : NULL;
-	table->is_sound = table->is_sound && (out->listener || !word.len);
-	return out->listener || !word.len;
+	out->listener = judge_find_listener(&table->judge, word);
+	if (out->listener || !word.len)
+		return true;
+	complain(table, "is no listener; see `popgate config`", word);
+	return false;
 }
 
 static bool read_expectation(struct table *table, struct str line, struct expectation *out)
@@ -99,9 +98,9 @@ static void compare(struct table *table, const struct expectation *expectation,
 		return;
 	}
 	addr_print_ip(&expectation->addr, &ip);
-	printf("%s:%u: %s at %s: %s was expected, but it is %s by %s\n", table->path, table->line,
+	printf("%s:%u: %s at %s: %s was expected, but it is %s by %s%s\n", table->path, table->line,
 	    room, listener->name, word_of(expectation->verdict), word_of(decision.verdict),
-	    decision_rule(&decision));
+	    decision_rule(&decision), decision.by_dns_failure ? " and on_dns_failure" : "");
 }
 
 static void take_line(struct table *table, struct str line)

@@ -5,7 +5,9 @@ address is whatever the header says.  Each visitor has a port of its own, by whi
 """
 
 import itertools
+import subprocess
 from dataclasses import dataclass
+from pathlib import Path
 
 from balancers import header_v1
 from certs import Certificates
@@ -78,9 +80,9 @@ def let_in(gate: Popgate, source: str, mode: str = "none") -> Event:
 def turned_away(gate: Popgate, source: str, mode: str = "none", *, words: bytes = REFUSAL) -> Event:
     """Asserts that this address reads these words and then the end; returns the closing line."""
     with visit(gate, mode, source) as visitor:
-        heard = visitor.client.read_to_end()
-        assert heard == words, heard
-        assert visitor.client.ending is Ending.CLEAN
+        line = visitor.client.read_line()
+        assert line == words, line
+        assert visitor.client.read_to_end() == b"" and visitor.client.ending is Ending.CLEAN
         event = visitor.closed()
     assert event["reason"] == ("policy_unsure" if words == UNSURE else "policy_denied"), event
     return event
@@ -88,3 +90,9 @@ def turned_away(gate: Popgate, source: str, mode: str = "none", *, words: bytes 
 
 def unsure(gate: Popgate, source: str, mode: str = "none") -> Event:
     return turned_away(gate, source, mode, words=UNSURE)
+
+
+def write_database(file: Path, kind: str, lines: str) -> str:
+    """Writes a GeoIP database (see mmdb.pl); returns its path as a configuration wants it."""
+    subprocess.run(["perl", Path(__file__).with_name("mmdb.pl"), file, kind], input=lines, text=True, check=True)
+    return str(file)
