@@ -35,6 +35,11 @@ static inline void list_add_last(struct list *head, struct list *node)
 	head->previous = node;
 }
 
+static inline void list_add_first(struct list *head, struct list *node)
+{
+	list_add_last(head->next, node);
+}
+
 // Nothing happens to a node in no list.
 static inline void list_remove(struct list *node)
 {
@@ -53,6 +58,12 @@ static inline struct list *list_take_first(struct list *head)
 	head->next->previous = head;
 	first->next = first->previous = NULL;
 	return first;
+}
+
+static inline void list_move_first(struct list *head, struct list *node)
+{
+	list_remove(node);
+	list_add_first(head, node);
 }
 
 static inline void list_move_last(struct list *head, struct list *node)

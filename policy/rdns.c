@@ -3,10 +3,9 @@
 //     query --- cache --- a lookup of that address under way --- a new one
 //
 // A lookup waits for its turn to ask, though mostly for no time; a turn is free
-// again when it ends.  Those under way are an array that is searched from end to
-// end for each new query, which costs less than sending the question.  All have
-// the same deadline, so the one that began first is due first, and one timer
-// serves them.
+// again when it ends.  All have the same deadline, so the one that began first is
+// due first, and one timer serves them.  Those that wait for their turn when the
+// name servers are found gone are due at once.
 #include "policy/rdns.h"
 
 #include <stdlib.h>
@@ -19,8 +18,12 @@
 #include "proxy/base/log.h"
 #include "proxy/net/timer.h"
 
+enum { BUCKETS = 4096 };
+
 // Lives while it has a place.
 struct network {
+	struct network *next; // in its bucket
+	uint64_t key;
 	unsigned places;
 	unsigned turns;
 };
@@ -28,8 +31,8 @@ struct network {
 struct lookup {
 	struct rdns_lookup op;
 	struct rdns *rdns;
+	struct lookup *next; // in its bucket
 	struct rdns_key key;
-	uint64_t network_key;
 	struct network *network;
 	unsigned pass; // the breaker's
 	bool has_turn;
@@ -37,13 +40,6 @@ struct lookup {
 	struct list by_age;
 	struct list waiting; // with those that have no turn yet
 	struct list queries;
-	size_t place; // in rdns->places
-};
-
-struct place {
-	struct rdns_key key;
-	uint64_t network_key;
-	struct lookup *lookup;
 };
 
 struct rdns {
@@ -59,8 +55,80 @@ struct rdns {
 	struct list waiting;  // lookups for their turn
 	size_t num_turns;
 	size_t num_places;
-	struct place places[RDNS_PLACES];
+	struct lookup *buckets[BUCKETS];
+	struct network *networks[BUCKETS];
 };
+
+// ---- where they are found -----------------------------------------------
+
+static struct lookup **bucket_of(struct rdns *rdns, const struct rdns_key *key)
+{
+	struct str bytes = {(const char *)key, sizeof(*key)};
+	return &rdns->buckets[key_of(&rdns->secret, 'a', bytes, STR("")) % BUCKETS];
+}
+
+// NULL when the address is not being looked up.
+static struct lookup *find_lookup(struct rdns *rdns, const struct rdns_key *key)
+{
+	struct lookup *lookup = *bucket_of(rdns, key);
+	while (lookup && memcmp(&lookup->key, key, sizeof(*key)) != 0)
+		lookup = lookup->next;
+	return lookup;
+}
+
+// NULL when it has no place.
+static struct network *find_network(struct rdns *rdns, uint64_t key)
+{
+	struct network *network = rdns->networks[key % BUCKETS];
+	while (network && network->key != key)
+		network = network->next;
+	return network;
+}
+
+static struct network *add_network(struct rdns *rdns, uint64_t key)
+{
+	struct network *network = xcalloc(1, sizeof(*network));
+	network->key = key;
+	network->next = rdns->networks[key % BUCKETS];
+	rdns->networks[key % BUCKETS] = network;
+	return network;
+}
+
+static void remove_network(struct rdns *rdns, struct network *network)
+{
+	struct network **at = &rdns->networks[network->key % BUCKETS];
+	while (*at != network)
+		at = &(*at)->next;
+	*at = network->next;
+	free(network);
+}
+
+static void put_in(struct lookup *lookup)
+{
+	struct rdns *rdns = lookup->rdns;
+	struct lookup **bucket = bucket_of(rdns, &lookup->key);
+	lookup->next = *bucket;
+	*bucket = lookup;
+	rdns->num_places++;
+	lookup->network->places++;
+	list_add_last(&rdns->lookups, &lookup->by_age);
+}
+
+static void take_out(struct lookup *lookup)
+{
+	struct rdns *rdns = lookup->rdns;
+	struct lookup **at = bucket_of(rdns, &lookup->key);
+	while (*at != lookup)
+		at = &(*at)->next;
+	*at = lookup->next;
+	rdns->num_places--;
+	rdns->num_turns -= lookup->has_turn;
+	lookup->network->turns -= lookup->has_turn;
+	if (!--lookup->network->places)
+		remove_network(rdns, lookup->network);
+	list_remove(&lookup->waiting);
+	list_remove(&lookup->by_age);
+}
 
 // ---- lookups that end ---------------------------------------------------
 
@@ -109,20 +177,6 @@ static void pass_turns_on(struct rdns *rdns)
 	}
 }
 
-static void take_out(struct lookup *lookup)
-{
-	struct rdns *rdns = lookup->rdns;
-	struct place *last = &rdns->places[--rdns->num_places];
-	last->lookup->place = lookup->place;
-	rdns->places[lookup->place] = *last;
-	rdns->num_turns -= lookup->has_turn;
-	lookup->network->turns -= lookup->has_turn;
-	if (!--lookup->network->places)
-		free(lookup->network);
-	list_remove(&lookup->waiting);
-	list_remove(&lookup->by_age);
-}
-
 static void log_lookup(const struct lookup *lookup, const struct rdns_answer *answer)
 {
 	struct log_line line;
@@ -143,6 +197,12 @@ static void answer_query(struct rdns_query *query, const struct rdns_answer *ans
 	query->on_done(query, answer);
 }
 
+static void free_lookup(struct lookup *lookup)
+{
+	rdns_lookup_done(&lookup->op);
+	free(lookup);
+}
+
 static void finish(struct lookup *lookup)
 {
 	struct rdns *rdns = lookup->rdns;
@@ -154,12 +214,24 @@ static void finish(struct lookup *lookup)
 	set_timer(rdns);
 	while (!list_is_empty(&lookup->queries))
 		answer_query(LIST_OWNER(lookup->queries.next, struct rdns_query, link), &answer);
-	free(lookup);
+	free_lookup(lookup);
 }
 
 static void on_done(struct rdns_lookup *op)
 {
 	finish(LIST_OWNER(op, struct lookup, op));
+}
+
+// From a callback of a lookup, which must not end others; the timer does.
+static void hasten_waiting(struct rdns *rdns)
+{
+	struct list *at = rdns->waiting.previous;
+	for (; at != &rdns->waiting; at = at->previous) {
+		struct lookup *lookup = LIST_OWNER(at, struct lookup, waiting);
+		lookup->due = net_now(rdns->net);
+		list_move_first(&rdns->lookups, &lookup->by_age);
+	}
+	set_timer(rdns);
 }
 
 static void log_change(enum breaker_change change, enum resolve_status status)
@@ -181,8 +253,10 @@ static void tell_breaker(struct lookup *lookup, enum resolve_status status)
 	bool failed =
 	    status != RESOLVE_OK && status != RESOLVE_NXDOMAIN && status != RESOLVE_NODATA;
 	enum breaker_change change = breaker_tell(
-	    &rdns->breaker, lookup->pass, lookup->network_key, failed, net_now(rdns->net));
+	    &rdns->breaker, lookup->pass, lookup->network->key, failed, net_now(rdns->net));
 	log_change(change, status);
+	if (change == BREAKER_OPENED)
+		hasten_waiting(rdns);
 }
 
 // Names' own zones say nothing of the name servers, which have just answered.
@@ -197,11 +271,14 @@ static void on_reverse(struct rdns_lookup *op, enum resolve_status status)
 
 static void give_up(struct lookup *lookup)
 {
+	list_remove(&lookup->waiting);
 	if (!lookup->has_turn)
 		breaker_give_back(&lookup->rdns->breaker, lookup->pass);
 	else if (!lookup->op.reverse_known)
 		tell_breaker(lookup, RESOLVE_TIMEOUT);
 	rdns_lookup_stop(&lookup->op);
+	if (!lookup->has_turn)
+		lookup->op.reverse = RDNS_UNAVAILABLE;
 	finish(lookup);
 }
 
@@ -221,27 +298,9 @@ static void on_due(struct timer *timer)
 
 // ---- lookups that begin -------------------------------------------------
 
-// NULL when the address is not being looked up.
-static const struct place *find_place(const struct rdns *rdns, const struct rdns_key *key)
-{
-	for (size_t i = 0; i < rdns->num_places; i++)
-		if (memcmp(&rdns->places[i].key, key, sizeof(*key)) == 0)
-			return &rdns->places[i];
-	return NULL;
-}
-
 static bool is_half_full(const struct rdns *rdns)
 {
 	return rdns->num_places >= RDNS_PLACES / 2;
-}
-
-// NULL when it has no place.
-static struct network *find_network(const struct rdns *rdns, uint64_t network_key)
-{
-	for (size_t i = 0; i < rdns->num_places; i++)
-		if (rdns->places[i].network_key == network_key)
-			return rdns->places[i].lookup->network;
-	return NULL;
 }
 
 static bool is_place_left(const struct rdns *rdns, const struct network *network)
@@ -264,15 +323,6 @@ static struct lookup *new_lookup(struct rdns *rdns, const struct addr *addr)
 	return lookup;
 }
 
-static void put_in(struct lookup *lookup)
-{
-	struct rdns *rdns = lookup->rdns;
-	lookup->place = rdns->num_places;
-	rdns->places[rdns->num_places++] = (struct place){lookup->key, lookup->network_key, lookup};
-	lookup->network->places++;
-	list_add_last(&rdns->lookups, &lookup->by_age);
-}
-
 // NULL when it may not be.
 static struct lookup *begin(struct rdns *rdns, const struct addr *addr)
 {
@@ -285,8 +335,7 @@ static struct lookup *begin(struct rdns *rdns, const struct addr *addr)
 	if (!pass)
 		return NULL;
 	struct lookup *lookup = new_lookup(rdns, addr);
-	lookup->network_key = network_key;
-	lookup->network = network ? network : xcalloc(1, sizeof(*network));
+	lookup->network = network ? network : add_network(rdns, network_key);
 	lookup->pass = pass;
 	put_in(lookup);
 	ask_or_wait(lookup);
@@ -298,7 +347,7 @@ static struct lookup *begin(struct rdns *rdns, const struct addr *addr)
 static void refresh(struct rdns *rdns, const struct addr *addr)
 {
 	struct rdns_key key = rdns_key_of(addr);
-	if (!is_half_full(rdns) && !find_place(rdns, &key))
+	if (!is_half_full(rdns) && !find_lookup(rdns, &key))
 		begin(rdns, addr);
 }
 
@@ -327,8 +376,9 @@ static void run_query(struct net_task *task)
 		answer_query(query, &answer);
 		return;
 	}
-	const struct place *place = find_place(query->rdns, &key);
-	struct lookup *lookup = place ? place->lookup : begin(query->rdns, &query->addr);
+	struct lookup *lookup = find_lookup(query->rdns, &key);
+	if (!lookup)
+		lookup = begin(query->rdns, &query->addr);
 	if (lookup)
 		list_move_last(&lookup->queries, &query->link);
 	else
@@ -389,7 +439,7 @@ static void drop(struct lookup *lookup)
 	cancel_all(&lookup->queries);
 	rdns_lookup_stop(&lookup->op);
 	take_out(lookup);
-	free(lookup);
+	free_lookup(lookup);
 }
 
 static void on_closed(struct timer *timer)

@@ -7,8 +7,8 @@
 // What a client can cost: its address is asked for once in the lifetime of the
 // answer, failures included, and no answer takes longer than the deadline: twice
 // tries x timeout, as names and their addresses are asked for one after the
-// other.  There are places for 4096 lookups (RDNS_UNAVAILABLE beyond that), of
-// which 960 ask at a time while the others wait for their turn.  Who owns a
+// other.  There are places for 8192 lookups (RDNS_UNAVAILABLE beyond that), of
+// which 2000 ask at a time while the others wait for their turn.  Who owns a
 // network (rdns_network) and has its reverse zone be silent could take all of
 // them; so each network has its share, a small one when they are getting few.
 // When the name servers do not answer any more (breaker.h), nobody waits:
@@ -35,12 +35,12 @@ struct resolver;
 struct rdns;
 
 enum {
-	RDNS_PLACES = 4096,
-	RDNS_PLACES_SHARE = 64, // of one network, when half of all are taken
-	// With at most two questions each; 128 of the resolver's are left to others.
-	RDNS_TURNS = 960,
-	RDNS_TURNS_SHARE = 320,
-	RDNS_TURNS_SMALL_SHARE = 32, // when half of all are taken
+	RDNS_PLACES = 8192,
+	RDNS_PLACES_SHARE = 256, // of one network, when half of all are taken
+	// With at most two questions each; 96 of the resolver's are left to others.
+	RDNS_TURNS = 2000,
+	RDNS_TURNS_SHARE = 512,
+	RDNS_TURNS_SMALL_SHARE = 64, // when half of all are taken
 };
 
 struct rdns_options {

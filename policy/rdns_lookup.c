@@ -1,7 +1,10 @@
 // rdns_lookup.c: PTR, then A or AAAA.  See rdns_lookup.h.
 #include "policy/rdns_lookup.h"
 
+#include <stdlib.h>
+
 #include "policy/list.h"
+#include "proxy/base/die.h"
 
 _Static_assert((int)RDNS_NAMES_MAX == (int)DNS_NAMES_MAX, "names that may be followed");
 
@@ -100,6 +103,7 @@ static void keep_names(struct rdns_lookup *lookup, const struct resolve_answer *
 	lookup->num_illegal = answer->num_illegal;
 	keep_name(&lookup->illegal, answer->illegal);
 	lookup->num_names = answer->num_names;
+	lookup->room = xcalloc(answer->num_names, sizeof(*lookup->room));
 	for (size_t i = 0; i < answer->num_names; i++) {
 		keep_name(&lookup->room[i], answer->names[i]);
 		lookup->names[i].name = dns_name_str(&lookup->room[i]);
@@ -140,6 +144,13 @@ void rdns_lookup_stop(struct rdns_lookup *lookup)
 	if (lookup->num_asking || lookup->num_begun < lookup->num_names)
 		note_failure(lookup, RDNS_TIMEOUT);
 	lookup->num_asking = 0;
+}
+
+void rdns_lookup_done(struct rdns_lookup *lookup)
+{
+	free(lookup->room);
+	lookup->room = NULL;
+	lookup->num_names = 0;
 }
 
 struct rdns_answer rdns_lookup_answer(const struct rdns_lookup *lookup)

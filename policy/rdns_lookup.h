@@ -37,7 +37,7 @@ struct rdns_lookup {
 	size_t num_asking; // questions under way
 	size_t num_confirmed;
 	struct rdns_name names[RDNS_NAMES_MAX];
-	struct dns_name room[RDNS_NAMES_MAX];
+	struct dns_name *room; // of the names; heap, until rdns_lookup_done
 	struct rdns_question {
 		struct resolve resolve;
 		size_t name; // that it is about
@@ -50,6 +50,9 @@ void rdns_lookup_start(struct rdns_lookup *lookup);
 // Ends it now, or before it was started; on_done is not called.  What is not
 // known counts as RDNS_TIMEOUT.
 void rdns_lookup_stop(struct rdns_lookup *lookup);
+
+// Frees what it holds, when it is done or stopped.
+void rdns_lookup_done(struct rdns_lookup *lookup);
 
 // When it is done or stopped.  A name that is confirmed is enough; then other
 // names' failures only make ttl_s short.

@@ -86,7 +86,7 @@ struct resolver_query {
 	unsigned attempt;
 	unsigned failed_servers; // a bit for each that answered with a failure
 	struct dns_query message;
-	struct dns_answer answer;
+	struct dns_answer *answer; // NULL until it comes, since it is large
 };
 
 static const char *const status_names[RESOLVE_STATUSES] = {
@@ -225,6 +225,7 @@ static struct resolver_query *new_query(struct resolve *resolve, const struct dn
 static void free_query(struct resolver_query *query)
 {
 	query->resolver->num_queries--;
+	free(query->answer);
 	free(query);
 }
 
@@ -276,6 +277,18 @@ static void end_soon(struct resolve *resolve, enum resolve_status status)
 	net_defer(resolve->resolver->net, &resolve->task);
 }
 
+static void parse_answer(struct resolver_query *query, struct str bytes)
+{
+	if (!query->answer)
+		query->answer = xmalloc(sizeof(*query->answer));
+	dns_answer_parse(bytes, &query->message, query->answer);
+}
+
+static enum dns_status dns_status_of(const struct resolver_query *query)
+{
+	return query->answer ? query->answer->status : DNS_OK;
+}
+
 // c-ares calls this for each ares_send, perhaps within it or within ares_cancel.
 static void on_answer(void *context, int failure, int timeouts, unsigned char *bytes, int len)
 {
@@ -291,9 +304,8 @@ static void on_answer(void *context, int failure, int timeouts, unsigned char *b
 		return;
 	}
 	if (!failure)
-		dns_answer_parse((struct str){(const char *)bytes, (size_t)len}, &query->message,
-		    &query->answer);
-	end_soon(query->resolve, status_of(failure, query->answer.status));
+		parse_answer(query, (struct str){(const char *)bytes, (size_t)len});
+	end_soon(query->resolve, status_of(failure, dns_status_of(query)));
 }
 
 static void send_query(struct resolver_query *query)
@@ -314,7 +326,7 @@ static void send_query(struct resolver_query *query)
 static bool send_without_edns(struct resolver_query *query)
 {
 	struct server *server = &query->resolver->servers[server_of(query)];
-	if (query->answer.status != DNS_FORMERR || !dns_query_has_edns(&query->message))
+	if (dns_status_of(query) != DNS_FORMERR || !dns_query_has_edns(&query->message))
 		return false;
 	server->no_edns = true;
 	send_query(query);
@@ -380,11 +392,13 @@ static void deliver(struct resolve *resolve)
 	struct resolve_answer answer = {.status = resolve->status};
 	unlink_from(resolve->resolver, resolve);
 	resolve->query = NULL;
-	if (query) {
-		describe(&query->answer, &answer);
+	if (query)
 		query->resolver->num_queries--;
-	}
+	if (query && query->answer)
+		describe(query->answer, &answer);
 	resolve->on_done(resolve, &answer);
+	if (query)
+		free(query->answer);
 	free(query);
 }
 

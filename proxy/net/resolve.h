@@ -30,7 +30,7 @@
 
 enum {
 	RESOLVER_SERVERS_MAX = 4,
-	RESOLVER_BUSY_AT = 2048, // questions at a time
+	RESOLVER_BUSY_AT = 4096, // questions at a time
 };
 
 enum resolve_status {

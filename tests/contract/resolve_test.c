@@ -541,14 +541,14 @@ static void test_start_within_on_done(void **state)
 	assert_int_equal(fixture->servers[0].heard, 5);
 }
 
-// The server hears nothing while they are sent, and the kernel may not hold them
-// all for it.
+// The server hears nothing while they are sent, and the kernel does not hold them
+// all for it, again and again; so some are never heard.
 static void test_many(void **state)
 {
 	unsigned num[RESOLVE_STATUSES] = {0};
 	(void)state;
 	open_server(say_yes);
-	open_resolver(DEADLINE_MS / 10);
+	open_resolver(HASTY_MS * 4);
 	for (size_t i = 0; i < OPS; i++)
 		start(i);
 	wait_done(OPS);
@@ -556,7 +556,8 @@ static void test_many(void **state)
 		assert_int_equal(fixture->ops[i].done, 1);
 		num[fixture->ops[i].status]++;
 	}
-	assert_int_equal(num[RESOLVE_OK], RESOLVER_BUSY_AT);
+	assert_int_equal(num[RESOLVE_OK] + num[RESOLVE_TIMEOUT], RESOLVER_BUSY_AT);
+	assert_true(num[RESOLVE_OK] > RESOLVER_BUSY_AT / 16);
 	assert_int_equal(num[RESOLVE_BUSY], OPS - RESOLVER_BUSY_AT);
 	fixture->done = 0;
 	check_ask(RESOLVE_OK);
