@@ -7,6 +7,7 @@ in the middle of a message.  It runs one script (a plain function) in a thread f
 """
 
 import contextlib
+import fcntl
 import os
 import pwd
 import shutil
@@ -15,6 +16,7 @@ import socket
 import ssl
 import struct
 import subprocess
+import termios
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -276,6 +278,19 @@ class Peer:
 
     def start_tls(self, context: ssl.SSLContext) -> None:
         self.socket = context.wrap_socket(self.socket, server_side=True)
+
+    def end_tls(self) -> None:
+        """Sends TLS's close_notify and does not wait for the other side's."""
+        self.socket.settimeout(0)
+        with contextlib.suppress(ssl.SSLWantReadError):
+            self.socket.unwrap()
+
+    def wait_delivered(self) -> None:
+        """Waits until the other side's kernel has all that was sent, so that a reset cannot overtake it."""
+        end = time.monotonic() + DEADLINE
+        while fcntl.ioctl(self.socket, termios.TIOCOUTQ, bytes(4)) != bytes(4):
+            assert time.monotonic() < end, "what was sent is not taken"
+            time.sleep(0.001)
 
     def reset(self) -> None:
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))

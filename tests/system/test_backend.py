@@ -1,6 +1,8 @@
 """Between popgate and the store: TLS and its checks, several servers in order, greetings of all kinds."""
 
 import base64
+import os
+import signal
 import ssl
 import threading
 import time
@@ -10,7 +12,7 @@ from pathlib import Path
 import mail
 import pytest
 from certs import Certificates
-from clients import DEADLINE, PASSWORD, USER
+from clients import DEADLINE, PASSWORD, USER, Ending
 from popgate import Config, Popgate, site
 from stores import Dovecot, Peer, Script, fake_store, free_port, serve_mailbox
 
@@ -50,13 +52,19 @@ def port_of(dovecot: Dovecot, tls: str) -> int:
     return dovecot.tls_port if tls == "tls" else dovecot.port
 
 
+# QUIT comes behind the message: Dovecot (2.3.19) answers QUIT with its last few KiB still unwritten, tries once, and
+# where its own TLS process has no room for them drops them and ends the connection with close_notify.
 def test_a_verified_store_serves_over_tls(start: Start, certificates: Certificates, dovecot: Dovecot,
                                           tls: str) -> None:
     gate = start(site(certificates, port_of(dovecot, tls), backend=tls_backend(certificates, tls)))
     with gate.connect("implicit") as client:
         client.login()
-        client.send(b"RETR 10\r\nQUIT\r\n")
-        assert mail.stuffed(dovecot.messages[9]) in client.read_to_end()
+        client.send(b"RETR 10\r\n")
+        assert client.read_list().partition(b"\r\n")[2] == mail.stuffed(dovecot.messages[9])
+        client.ask(b"QUIT", b"+OK")
+        client.read_to_end()
+        assert client.ending is Ending.CLEAN
+        assert gate.closed(client.port)["reason"] == "done"
 
 
 @pytest.mark.parametrize("change", [
@@ -85,18 +93,24 @@ def tls_store(context: ssl.SSLContext, tls: str, heard: list[bytes]) -> Script:
     """A store that notes what it hears once TLS is up."""
 
     def script(peer: Peer) -> None:
-        if tls == "stls":
-            peer.send(b"+OK\r\n")
-            peer.line()
-            peer.send(b"+OK\r\n")
-        peer.start_tls(context)
-        if tls == "tls":
-            peer.send(b"+OK\r\n")
+        greet(peer, context, tls)
         while line := peer.line():
             heard.append(line)
             peer.send(b"+OK\r\n")
 
     return script
+
+
+def greet(peer: Peer, context: ssl.SSLContext, tls: str) -> None:
+    """A store's part before the login."""
+    if tls == "stls":
+        peer.send(b"+OK\r\n")
+        peer.line()
+        peer.send(b"+OK\r\n")
+    if tls != "none":
+        peer.start_tls(context)
+    if tls != "stls":
+        peer.send(b"+OK\r\n")
 
 
 @pytest.mark.parametrize("settings", [{"fingerprint": "store"}, {"verify": "false"}], ids=["fingerprint", "no check"])
@@ -212,6 +226,66 @@ def test_a_killed_store_is_found_again(start: Start, certificates: Certificates,
         assert_served(gate)
     finally:
         store.stop()
+
+
+# the last word
+
+ANSWER = b"+OK\r\n" + mail.stuffed(b"Subject: x\r\n\r\n" + b".all of this must arrive\r\n" * 500) + b"+OK bye\r\n"
+
+
+class LastWord:
+    """A store that says its last word and goes while popgate's worker is stopped, which then finds all of it at once."""
+
+    def __init__(self, context: ssl.SSLContext, tls: str, answer: bytes, leave: Callable[[Peer], None]):
+        self._context, self._tls, self._answer, self._leave = context, tls, answer, leave
+        self._asked, self._stopped, self._gone = threading.Event(), threading.Event(), threading.Event()
+
+    def script(self, peer: Peer) -> None:
+        greet(peer, self._context, self._tls)
+        peer.login(b"")
+        assert (peer.line(), peer.line()) == (b"RETR 1", b"QUIT")
+        self._asked.set()
+        assert self._stopped.wait(DEADLINE)
+        peer.send(self._answer)
+        if self._tls != "none":
+            peer.end_tls()
+        peer.wait_delivered()
+        self._leave(peer)
+        self._gone.set()
+
+    def heard_by(self, worker: int) -> None:
+        """Returns when the store has gone and the worker may find out."""
+        assert self._asked.wait(DEADLINE)
+        os.kill(worker, signal.SIGSTOP)
+        try:
+            self._stopped.set()
+            assert self._gone.wait(DEADLINE)
+        finally:
+            os.kill(worker, signal.SIGCONT)
+
+
+# A store that closes with bytes of ours unread, be it our close_notify, resets; Dovecot ends in order with half a mail.
+@pytest.mark.parametrize("leave", [Peer.reset, lambda peer: peer.socket.close()], ids=["reset", "close"])
+@pytest.mark.parametrize("missing", [0, 2000])
+@pytest.mark.parametrize("tls", ["none", "stls", "tls"])
+def test_what_came_before_a_stores_end_tells_whether_it_was_in_order(start: Start, certificates: Certificates,
+                                                                    tls: str, missing: int,
+                                                                    leave: Callable[[Peer], None]) -> None:
+    answer = ANSWER[:len(ANSWER) - missing]
+    last_word = LastWord(certificates.server_context("store"), tls, answer, leave)
+    backend = {} if tls == "none" else tls_backend(certificates, tls)
+    with fake_store(last_word.script) as store:
+        gate = start(site(certificates, store.port, backend=backend, workers=1))
+        with gate.connect("implicit") as client:
+            client.login()
+            client.send(b"RETR 1\r\nQUIT\r\n")
+            last_word.heard_by(gate.workers()[0])
+            got = client.read_to_end()
+            reason = gate.closed(client.port)["reason"]
+    if missing:
+        assert answer.startswith(got) and client.ending is not Ending.CLEAN and reason == "store_lost"
+    else:
+        assert got == answer and client.ending is Ending.CLEAN and reason == "done"
 
 
 # greetings and answers
