@@ -7,8 +7,9 @@
 // behind another answer, or the end of a multi-line one.  Any other end resets the client, so that
 // a message cut short cannot be taken for a whole one.
 //
-// A client's half-close is passed on and its answers still come: scripts that
-// send `RETR 1`, `QUIT` and close their side get their whole message.
+// A client's half-close is passed on, unless it said QUIT, and its answers still
+// come: scripts that send `RETR 1`, `QUIT` and close their side get their whole
+// message.
 #include "proxy/session/session_priv.h"
 
 static size_t relay(struct session *session, struct pump *pump, struct str bytes)
@@ -17,9 +18,14 @@ static size_t relay(struct session *session, struct pump *pump, struct str bytes
 	return pump_bytes(pump, bytes);
 }
 
+static bool client_said_quit(const struct session *session)
+{
+	return pump_last_line_is(&session->up, STR("QUIT"));
+}
+
 static bool client_is_done(const struct session *session)
 {
-	return session->up.ended || pump_last_line_is(&session->up, STR("QUIT"));
+	return session->up.ended || client_said_quit(session);
 }
 
 static bool is_any(bool (*is)(const struct pump *pump, struct str prefix), const struct pump *pump)
@@ -64,9 +70,12 @@ static size_t on_client_bytes(struct session *session, struct str bytes)
 	return relay(session, &session->up, bytes);
 }
 
+// Behind QUIT the store ends the session by itself, and one that is told of the
+// client's end before may drop what it has yet to answer: Dovecot does under TLS.
 static void on_client_ended(struct session *session)
 {
-	pump_end(&session->up);
+	if (!client_said_quit(session))
+		pump_end(&session->up);
 }
 
 static void on_client_drained(struct session *session)

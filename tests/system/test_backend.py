@@ -67,6 +67,17 @@ def test_a_verified_store_serves_over_tls(start: Start, certificates: Certificat
         assert gate.closed(client.port)["reason"] == "done"
 
 
+def test_a_client_that_half_closes_gets_its_whole_message_from_a_store_over_tls(
+        start: Start, certificates: Certificates, dovecot: Dovecot, tls: str) -> None:
+    gate = start(site(certificates, port_of(dovecot, tls), backend=tls_backend(certificates, tls)))
+    with gate.connect("implicit") as client:
+        client.login()
+        client.send(b"RETR 15\r\nQUIT\r\n")
+        client.half_close()
+        assert mail.stuffed(dovecot.messages[14]) in client.read_to_end()
+        assert client.ending is Ending.CLEAN
+
+
 @pytest.mark.parametrize("change", [
     {"verify_name": "other.test"},
     {"verify_name": "test"},
@@ -234,7 +245,7 @@ ANSWER = b"+OK\r\n" + mail.stuffed(b"Subject: x\r\n\r\n" + b".all of this must a
 
 
 class LastWord:
-    """A store that says its last word and goes while popgate's worker is stopped, which then finds all of it at once."""
+    """A store that says its last word and goes while popgate's worker is stopped, which then finds all at once."""
 
     def __init__(self, context: ssl.SSLContext, tls: str, answer: bytes, leave: Callable[[Peer], None]):
         self._context, self._tls, self._answer, self._leave = context, tls, answer, leave

@@ -1,9 +1,9 @@
 """The rules that other POP3 proxies break: half-closed connections, pipelining, STLS, truncation.
 
-Stores here are fake where the order of events matters: they wait until the client's half-close has reached them, so
-that "a slow store" needs no clock.
+Stores here are fake where the order of events matters.
 """
 
+import contextlib
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -11,7 +11,7 @@ from pathlib import Path
 import mail
 import pytest
 from certs import Certificates
-from clients import PASSWORD, USER, Ending, Raw
+from clients import DEADLINE, PASSWORD, USER, Ending, Raw
 from popgate import LISTENERS, MODES, Popgate, site
 from stores import Dovecot, Peer, Script, fake_store, serve_mailbox
 
@@ -22,7 +22,7 @@ ANSWER = b"+OK\r\n" + mail.stuffed(MESSAGE) + b"+OK bye\r\n"
 
 
 def slow_store(commands: list[bytes]) -> Script:
-    """Answers RETR and QUIT only when it has seen the end of the client's direction."""
+    """Answers only when it has seen the end of the client's direction."""
 
     def script(peer: Peer) -> None:
         peer.login()
@@ -32,35 +32,59 @@ def slow_store(commands: list[bytes]) -> Script:
     return script
 
 
+def touchy_store(commands: list[bytes]) -> Script:
+    """Takes a moment for its answers, and sends none when it sees the end of the client's direction before."""
+
+    def script(peer: Peer) -> None:
+        peer.login()
+        peer.socket.settimeout(0.2)
+        with contextlib.suppress(TimeoutError):
+            peer.to_end()
+            return
+        commands.append(peer.received)
+        peer.socket.settimeout(DEADLINE)
+        peer.send(ANSWER)
+
+    return script
+
+
 # half-close
 
+@pytest.fixture(params=[(b"RETR 1\r\n", slow_store), (b"RETR 1\r\nQUIT\r\n", touchy_store)], ids=["RETR", "RETR, QUIT"])
+def half_closing(request: pytest.FixtureRequest) -> tuple[bytes, Callable]:
+    """What a client says before its half-close, and a store that needs to see that half-close, or not to see it."""
+    return request.param
+
+
 @pytest.mark.parametrize("mode", MODES)
-def test_a_client_that_half_closes_gets_its_whole_message(start: Start, certificates: Certificates,
-                                                         mode: str) -> None:
+def test_a_client_that_half_closes_gets_its_whole_message(start: Start, certificates: Certificates, mode: str,
+                                                         half_closing: tuple[bytes, Callable]) -> None:
+    said, make_store = half_closing
     commands: list[bytes] = []
-    with fake_store(slow_store(commands)) as store:
+    with fake_store(make_store(commands)) as store:
         gate = start(site(certificates, store.port))
         with gate.connect(mode) as client:
             client.login()
-            client.send(b"RETR 1\r\nQUIT\r\n")
+            client.send(said)
             client.half_close()
             assert client.read_to_end() == ANSWER
             assert client.ending is Ending.CLEAN
-    assert commands == [b"RETR 1\r\nQUIT\r\n"]
+    assert commands == [said]
 
 
 @pytest.mark.parametrize("mode", ["implicit", "stls"])
-def test_a_tls_client_that_ends_without_close_notify_gets_its_whole_message(start: Start, certificates: Certificates,
-                                                                           mode: str) -> None:
+def test_a_tls_client_that_ends_without_close_notify_gets_its_whole_message(
+        start: Start, certificates: Certificates, mode: str, half_closing: tuple[bytes, Callable]) -> None:
+    said, make_store = half_closing
     commands: list[bytes] = []
-    with fake_store(slow_store(commands)) as store:
+    with fake_store(make_store(commands)) as store:
         gate = start(site(certificates, store.port))
         with gate.connect(mode) as client:
             client.login()
-            client.send(b"RETR 1\r\nQUIT\r\n")
+            client.send(said)
             client.half_close_without_notify()
             assert client.read_to_end() == ANSWER
-    assert commands == [b"RETR 1\r\nQUIT\r\n"]
+    assert commands == [said]
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -120,7 +144,9 @@ def test_a_long_pipeline_behind_the_login_reaches_the_store_whole(start: Start, 
 
     def script(peer: Peer) -> None:
         peer.login()
-        got.append(peer.to_end())
+        while not peer.received.endswith(b"QUIT\r\n"):
+            peer.received += peer.socket.recv(65536)
+        got.append(peer.received)
         peer.send(b"+OK bye\r\n")
 
     with fake_store(script) as store:
