@@ -95,7 +95,7 @@ static void queue(struct stream *stream, struct str raw)
 		send_waiting(stream);
 }
 
-// The last bytes before closing are held back by the kernel until then, and so
+// The last bytes before an end are held back by the kernel until then, and so
 // leave in one segment with FIN: a packet less for everybody.
 static ssize_t send_last(struct stream *stream, struct str raw)
 {
@@ -120,7 +120,8 @@ static bool write_now(struct stream *stream, struct str raw)
 		return false;
 	stream->bytes_out += raw.len;
 	if (!stream->output) {
-		ssize_t n = stream->going ? send_last(stream, raw) : send_some(stream, raw);
+		bool last = stream->going || stream->finishing;
+		ssize_t n = last ? send_last(stream, raw) : send_some(stream, raw);
 		if (n < 0 && n != UV_EAGAIN) {
 			stream_break(stream, uv_strerror((int)n));
 			return false;

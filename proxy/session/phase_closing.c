@@ -10,8 +10,10 @@ const struct reason_row reason_rows[REASONS] = {
 };
 #undef REASON
 
+// A user's place is one at the store; it does not wait for the client's end.
 static void close_store(struct session *session)
 {
+	limits_give_back(session->house->limits, &session->places[PLACE_user]);
 	if (upstream_cancel(&session->upstream))
 		session_adopt_store(session);
 	if (session->store.open)
@@ -28,6 +30,18 @@ static bool can_reply(const struct session *session)
 	       (session->tls_version || !wants_tls);
 }
 
+// A TLS client's end is a record: where it comes after close(2), the kernel
+// resets, and drops what it has still to send.
+static void linger(struct session *session)
+{
+	if (session->client.ended_told) {
+		stream_close_gently(&session->client);
+		return;
+	}
+	stream_finish(&session->client);
+	stream_resume(&session->client);
+}
+
 static void close_client(struct session *session)
 {
 	const struct reason_row *row = &reason_rows[session->reason];
@@ -39,9 +53,9 @@ static void close_client(struct session *session)
 	case LINGER:
 		if (!reply)
 			break;
-		stream_finish(&session->client);
-		stream_resume(&session->client);
+		linger(session);
 		return;
+	case ORDERLY: linger(session); return;
 	case ABORT: break;
 	}
 	stream_abort(&session->client);
@@ -64,12 +78,16 @@ static size_t discard(struct session *session, struct str bytes)
 
 static void on_ended(struct session *session)
 {
-	stream_close(&session->client);
+	stream_close_gently(&session->client);
 }
 
+// What the kernel has taken, it goes on sending.
 static void on_due(struct session *session)
 {
-	stream_abort(&session->client);
+	if (stream_queued(&session->client))
+		stream_abort(&session->client);
+	else
+		stream_close(&session->client);
 }
 
 const struct phase_ops phase_closing = {

@@ -160,7 +160,7 @@ void session_too_slow(struct session *session);
 void session_begin_sasl(struct session *session, enum mechanism mechanism, struct str initial);
 
 // phase_closing.c: how a reason ends the connection to the client.
-enum end { GENTLY, LINGER, ABORT };
+enum end { GENTLY, LINGER, ORDERLY, ABORT };
 struct reason_row {
 	const char *token;
 	enum reply reply; // REPLIES: none

@@ -63,16 +63,23 @@ def settled(gate: Popgate, workers: int) -> Usage:
 
     Every worker has served somebody by then: the first session makes a worker hold a little more for good.
     """
-    fresh = set(gate.wait_workers(workers))
+    fresh, ports = set(gate.wait_workers(workers)), set()
     for mode in itertools.islice(itertools.cycle(LISTENERS), 1000):
         with gate.connect(mode) as client:
             client.login(*BERT)
             fresh -= set(holders(list(fresh), {client.ports}).values())
             finish([client])
             gate.closed(client.port)
+            ports.add(client.ports)
         if not fresh:
+            until_it_works(lambda: assert_let_go(gate, ports))
             return usage(gate.pid)
     raise AssertionError(f"workers {fresh} get no sessions")
+
+
+def assert_let_go(gate: Popgate, ports: set[tuple[int, int]]) -> None:
+    """A connection outlives its session's closing line until the client ends it too."""
+    assert not holders(gate.workers(), ports)
 
 
 def assert_nothing_leaked(before: Usage, after: Usage) -> None:

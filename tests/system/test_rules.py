@@ -88,6 +88,20 @@ def test_a_tls_client_that_ends_without_close_notify_gets_its_whole_message(
 
 
 @pytest.mark.parametrize("mode", MODES)
+def test_a_half_close_behind_the_end_of_the_session_costs_no_message(start: Start, certificates: Certificates,
+                                                                    mode: str) -> None:
+    with fake_store(serve_mailbox([MESSAGE])) as store:
+        gate = start(site(certificates, store.port))
+        with gate.connect(mode) as client:
+            client.login()
+            client.send(b"RETR 1\r\nQUIT\r\n")
+            assert gate.closed(client.port)["reason"] == "done"
+            client.half_close()
+            assert client.read_to_end() == ANSWER
+            assert client.ending is Ending.CLEAN
+
+
+@pytest.mark.parametrize("mode", MODES)
 def test_a_client_that_says_everything_at_once_and_half_closes_gets_every_answer(
         before_dovecot: Popgate, dovecot: Dovecot, mode: str) -> None:
     with before_dovecot.connect(mode) as client:
