@@ -180,7 +180,8 @@ static enum dns_outcome outcome_of(const struct rdns_answer *answer)
 	return DNS_mismatch;
 }
 
-// What an earlier walk learned and needs no names for.
+// What an earlier walk learned, where it is not remembered: failures are not
+// always kept.  The names are gone, so this is the last resort.
 static bool recall_answer(const struct decision *decision, struct rdns_answer *out)
 {
 	static const struct {
@@ -192,18 +193,23 @@ static bool recall_answer(const struct decision *decision, struct rdns_answer *o
 	    [DNS_timeout] = {true, RDNS_TIMEOUT},
 	    [DNS_unavailable] = {true, RDNS_UNAVAILABLE},
 	};
+	*out = (struct rdns_answer){.status = known[decision->dns].status};
+	return known[decision->dns].is_known;
+}
+
+static bool find_answer(const struct decision *decision, struct rdns_answer *out)
+{
 	if (decision->answer)
 		*out = *decision->answer;
-	else
-		*out = (struct rdns_answer){.status = known[decision->dns].status};
-	return decision->answer || known[decision->dns].is_known;
+	return decision->answer || rdns_find(decision->sources.rdns, &decision->addr, out) ||
+	       recall_answer(decision, out);
 }
 
 // False when it has to be waited for.
 static bool get_answer(struct decision *decision, struct rdns_answer *out)
 {
 	struct rdns *rdns = decision->sources.rdns;
-	if (recall_answer(decision, out) || rdns_find(rdns, &decision->addr, out))
+	if (find_answer(decision, out))
 		return true;
 	decision->wait = DECISION_WAITS_NAME;
 	decision->waiting.name = (struct rdns_query){.on_done = on_name, .context = decision};

@@ -85,17 +85,14 @@ static const char *verdict_word(const struct decision *decision)
 // let in.
 static void print_methods(const struct explanation *explanation, const char *quote)
 {
-	static const struct {
-		const char *name;
-		unsigned method;
-	} methods[] = {{"basic", LOGIN_METHOD_basic}, {"basic-tls", LOGIN_METHOD_basic_tls}};
 	bool is_let_in = explanation->decision.verdict == ACCESS_allow;
 	unsigned allowed =
 	    is_let_in ? explanation->listener->options.login | explanation->decision.methods : 0;
 	const char *between = "";
-	for (size_t i = 0; i < sizeof(methods) / sizeof(methods[0]); i++)
-		if (allowed & methods[i].method) {
-			printf("%s%s%s%s", between, quote, methods[i].name, quote);
+	const struct option_word *word = option_types[TYPE_methods].words;
+	for (; word->name; word++)
+		if (allowed & word->value) {
+			printf("%s%s%s%s", between, quote, word->name, quote);
 			between = ", ";
 		}
 }
@@ -157,10 +154,24 @@ static void print_json_code(const char *key, uint32_t code)
 	printf(",\n    \"%s\": \"%s\"", key, room);
 }
 
+static void print_json_user(const struct explanation *explanation)
+{
+	const struct listener_config *listener = explanation->listener;
+	if (!explanation->options->user)
+		return;
+	printf(",\n    ");
+	print_json_text("user", str_of(explanation->options->user));
+	printf(", \"backend\": \"%s\", \"max_connections_per_user\": %llu",
+	    explanation->judge->config->backends[listener->backend].name,
+	    (unsigned long long)listener->options.max_connections_per_user);
+}
+
 static void print_json_facts(const struct decision *decision)
 {
 	if (decision->rule != DECISION_DEFAULT)
 		printf(",\n    \"rule\": %zu", decision->rule + 1);
+	if (decision->by_dns_failure)
+		printf(",\n    \"by_dns_failure\": true");
 	printf(",\n    \"dns\": \"%s\"", dns_outcome_token(decision->dns));
 	if (decision->name[0]) {
 		printf(",\n    ");
@@ -191,7 +202,9 @@ static void explain_in_json(
 	print_json_facts(&explanation->decision);
 	printf(",\n    \"login\": [");
 	print_methods(explanation, "\"");
-	printf("]}");
+	printf("]");
+	print_json_user(explanation);
+	printf("}");
 }
 
 static void explain_listener(const struct explain_options *options, struct judge *judge,

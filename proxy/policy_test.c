@@ -142,9 +142,11 @@ static bool run(struct table *table, const char *config)
 	if (!judge_open(&table->judge, config))
 		return false;
 	read_table(table);
+	if (!table->num_verdicts)
+		fprintf(stderr, "popgate: %s names no address\n", table->path);
 	printf("%s: %u of %u verdicts as expected\n", table->path, table->num_right,
 	    table->num_verdicts);
-	return table->is_sound && table->num_right == table->num_verdicts;
+	return table->is_sound && table->num_verdicts && table->num_right == table->num_verdicts;
 }
 
 int policy_test_run(const char *config, const char *path)

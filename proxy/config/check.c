@@ -5,6 +5,8 @@
 #include "proxy/base/addr.h"
 #include "proxy/config/options.h"
 
+enum { RESOLVER_SERVERS = 4 };
+
 // Certificates or backends, seen as a list of names.
 struct names {
 	const char *noun;
@@ -174,6 +176,20 @@ void check_backend(
 		problems_add(problems, config->path, places[BACKEND_OPTION_verify],
 		    "verify: false would accept any certificate, fingerprint only one; "
 		    "leave one of them out");
+}
+
+void check_resolver(const struct config *config, struct problems *problems)
+{
+	const struct text_list *servers = &config->resolver.servers;
+	for (size_t i = 0; i < servers->num; i++)
+		if (servers->num > 1 && str_eq(str_of(servers->at[i]), STR("system")))
+			problems_add(problems, config->path, servers->places[i],
+			    "servers: system stands for the servers of /etc/resolv.conf and "
+			    "stands alone; leave out the others, or it");
+	if (servers->num > RESOLVER_SERVERS)
+		problems_add(problems, config->path,
+		    config->resolver_places[RESOLVER_OPTION_servers],
+		    "servers: at most %d are asked; leave out the others", RESOLVER_SERVERS);
 }
 
 void check_listener(

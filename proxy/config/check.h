@@ -11,6 +11,8 @@
 void check_backend(
     const struct config *config, const struct backend_config *backend, struct problems *problems);
 
+void check_resolver(const struct config *config, struct problems *problems);
+
 // Checks a listener against itself, the certificates, the backends and the
 // listeners before it, and fills in which backend and certificate it means.
 void check_listener(

@@ -207,6 +207,7 @@ static void read_all(const struct load *load)
 	read_single(load, &log, find_map(load, log.section->key));
 	read_single(load, &geoip, find_map(load, geoip.section->key));
 	read_single(load, &resolver, find_map(load, resolver.section->key));
+	check_resolver(load->config, load->problems);
 	read_certificates(load);
 	read_backends(load);
 	read_policies(load);

@@ -1,8 +1,9 @@
 // worker.c: a worker's life.  See worker.h.
 //
-// It reads like a recipe: give up root, open the loop, take the sockets, give
-// up all other system calls, say ready, serve, drain.  A worker never changes its configuration; a
-// reload starts others and drains this one.
+// It reads like a recipe: give up root, open the loop, take the sockets, give up
+// all other system calls, say ready, serve, drain.  A worker never changes its
+// configuration; a reload starts others and drains this one.  Only tables of
+// addresses are replaced in place.
 #include "proxy/server/worker.h"
 
 #include <errno.h>

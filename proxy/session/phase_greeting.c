@@ -25,4 +25,4 @@ static void enter(struct session *session)
 		session_greet(session);
 }
 
-const struct phase_ops phase_greeting = {.enter = enter, .on_due = session_too_slow};
+const struct phase_ops phase_greeting = {.enter = enter, .on_due = session_unjudged};

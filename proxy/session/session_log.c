@@ -7,6 +7,7 @@
 #include "proxy/session/session_priv.h"
 
 #include "policy/country.h"
+#include "proxy/config/types.h"
 
 static void add_id(struct log_line *line, const struct session *session)
 {
@@ -41,6 +42,16 @@ static void add_code(struct log_line *line, const char *field, uint32_t code)
 		return;
 	country_print(code, &letters);
 	log_str(line, field, text_str(&letters));
+}
+
+// A method that the client has by an exception alone.
+static void add_exceptions(struct log_line *line, const struct session *session)
+{
+	unsigned methods = session->decision.methods & ~session->listener->options.login;
+	const struct option_word *word = option_types[TYPE_methods].words;
+	for (; word->name; word++)
+		if (methods & word->value)
+			log_str(line, "exception", str_of(word->name));
 }
 
 // What the policy knew, and by which rule it decided.
@@ -102,6 +113,7 @@ void session_log_closed(const struct session *session)
 		log_addr(&line, "via", &session->via);
 	log_str(&line, "listener", str_of(session->listener->name));
 	add_decision(&line, session);
+	add_exceptions(&line, session);
 	add_tls(&line, session);
 	add_login(&line, session);
 	log_u64(&line, "bytes_in", session->client.bytes_in);

@@ -139,6 +139,9 @@ typedef void take_line_fn(struct session *session, struct str line, struct str r
 // verdict.c: asks the policy.  False when the session is closed already.
 bool session_judge(struct session *session);
 
+// verdict.c: the verdict is still out when the client's time is over.
+void session_unjudged(struct session *session);
+
 // verdict.c: what the policy has said; false when that ended the session.
 bool session_is_welcome(struct session *session);
 

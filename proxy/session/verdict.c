@@ -12,7 +12,8 @@
 // How a refused client leaves.
 static enum reason reason_of(const struct session *session)
 {
-	switch (session->policy->options.refusal) {
+	enum refusal refusal = session->policy ? session->policy->options.refusal : REFUSAL_message;
+	switch (refusal) {
 	case REFUSAL_drop: return REASON_policy_dropped;
 	case REFUSAL_reset: return REASON_policy_reset;
 	case REFUSAL_message: break;
@@ -65,6 +66,15 @@ bool session_judge(struct session *session)
 	        &session->peer))
 		on_outcome(session);
 	return !session_is_closing(session);
+}
+
+void session_unjudged(struct session *session)
+{
+	decision_cancel(&session->decision);
+	session->decision.by_dns_failure = true;
+	session->decision.dns = DNS_timeout;
+	session->is_judged = true;
+	session_close(session, reason_of(session), NULL);
 }
 
 bool session_is_welcome(struct session *session)

@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 from certs import Certificates
+from databases import write_database
 from dns import Knot, dead_address, fake_name_server, pairs, servfail, silence
 from popgate import Config, run_command
-from visitors import edge, write_database
+from visitors import edge
 
 TODAY = datetime.date.today()
 DAY = datetime.timedelta(days=1)

@@ -10,10 +10,11 @@ import pytest
 from balancers import header_v1, header_v2
 from certs import Certificates
 from clients import Ending, Raw, until_it_works
-from dns import Knot, pairs
+from databases import write_database
+from dns import Knot, fake_name_server, pairs, silence
 from popgate import LISTENERS, MODES, Config, Event, Popgate, site
 from stores import Dovecot, Peer, fake_store
-from visitors import REFUSAL, edge, knock, let_in, turned_away, visit, write_database
+from visitors import REFUSAL, edge, knock, let_in, turned_away, unsure, visit
 
 Start = Callable[..., Popgate]
 
@@ -434,6 +435,25 @@ def test_after_stls_the_exception_makes_no_difference(gated: Callable[..., Popga
             visitor.client.greeting()
             visitor.client.stls(gate.context)
             visitor.client.login()
+
+
+def test_exception_in_the_log(gated: Callable[..., Popgate]) -> None:
+    gate = gated("allow any", defaults={"login_exceptions": ["allow basic ip 10.1.2.3"]})
+    for source, exception in (("10.1.2.3", "basic"), ("10.1.2.4", None)):
+        with visit(gate, "stls", source) as visitor:
+            visitor.client.greeting()
+            visitor.client.ask(b"QUIT", b"+OK")
+            assert visitor.closed().get("exception") == exception
+
+
+# the client's own time
+
+def test_a_verdict_that_does_not_come_in_time(start: Start, certificates: Certificates, dovecot: Dovecot) -> None:
+    with fake_name_server(silence) as server:
+        gate = start(edge(certificates, dovecot.port, ["allow domain contoso.com"], server=server.address,
+                          resolver={"timeout": "30s"}, defaults={"preauth_timeout": "1s"}))
+        event = unsure(gate, "192.0.2.9")
+        assert (event["policy"], event["dns"]) == ("edge", "timeout")
 
 
 # many at once

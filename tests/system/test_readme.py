@@ -66,8 +66,8 @@ def chapter(workdir: Path, certificates: Certificates, name_server: Knot) -> Pat
     (workdir / "fullchain.pem").write_bytes(Path(certificates.chain("edge")).read_bytes())
     (workdir / "privkey.pem").write_bytes(Path(certificates.key("edge")).read_bytes())
     (workdir / "banned.txt").write_text("203.0.113.0/24   # bots\n198.51.100.77\n")
-    write_database(workdir / "GeoLite2-Country.mmdb", "country", ["192.0.2.0/24 DE EU", "198.51.100.0/24 KP AS"])
-    write_database(workdir / "GeoLite2-ASN.mmdb", "asn", ["192.0.2.0/24 64511"])
+    write_database(workdir / "GeoLite2-Country.mmdb", "country", "192.0.2.0/24 DE EU\n198.51.100.0/24 KP AS\n")
+    write_database(workdir / "GeoLite2-ASN.mmdb", "asn", "192.0.2.0/24 64511\n")
     return workdir
 
 

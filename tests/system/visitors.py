@@ -5,9 +5,7 @@ address is whatever the header says.  Each visitor has a port of its own, by whi
 """
 
 import itertools
-import subprocess
 from dataclasses import dataclass
-from pathlib import Path
 
 from balancers import header_v1
 from certs import Certificates
@@ -90,9 +88,3 @@ def turned_away(gate: Popgate, source: str, mode: str = "none", *, words: bytes 
 
 def unsure(gate: Popgate, source: str, mode: str = "none") -> Event:
     return turned_away(gate, source, mode, words=UNSURE)
-
-
-def write_database(file: Path, kind: str, lines: str) -> str:
-    """Writes a GeoIP database (see mmdb.pl); returns its path as a configuration wants it."""
-    subprocess.run(["perl", Path(__file__).with_name("mmdb.pl"), file, kind], input=lines, text=True, check=True)
-    return str(file)

@@ -204,6 +204,11 @@ static const struct {
     {"resolver: { servers: [localhost] }\n" SOUND,
         AT "1:23: servers: \"localhost\" is not the address of a name server, such as "
            "127.0.0.1, \"[::1]:5353\" or system\n"},
+    {"resolver: { servers: [192.0.2.1, system] }\n" SOUND,
+        AT "1:34: servers: system stands for the servers of /etc/resolv.conf and stands alone; "
+           "leave out the others, or it\n"},
+    {"resolver: { servers: [192.0.2.1, 192.0.2.2, 192.0.2.3, 192.0.2.4, 192.0.2.5] }\n" SOUND,
+        AT "1:22: servers: at most 4 are asked; leave out the others\n"},
     // syntax
     {"workers: [1\n", AT "2:1: not YAML: did not find expected ',' or ']' while parsing a flow "
                          "sequence; put values with any of []{}:#,&*!|>%@ in double quotes\n"},

@@ -353,6 +353,8 @@ static const struct row rows[] = {
         .outcome = "allow by 1, failed, unavailable"},
     {{"deny domain contoso.com"}, ALLOW, .status = RDNS_TIMEOUT, .names = {"-x.contoso.com"},
         .outcome = "deny by 1, timeout, -x.contoso.com"},
+    {{"audit deny domain fabrikam.com", "deny domain contoso.com"}, ALLOW, .status = RDNS_TIMEOUT,
+        .names = {"-x.contoso.com"}, .outcome = "deny by 2, timeout, -x.contoso.com"},
     {{"audit deny domain contoso.com", "allow ip 192.0.2.1"}, DENY, .status = RDNS_SERVFAIL,
         .outcome = "allow by 2, servfail"},
     // DNS is not asked when it could change nothing.
