@@ -101,6 +101,7 @@ static void connect_first(struct net_task *task)
 void upstream_start(struct upstream *upstream)
 {
 	upstream->tried = 0;
+	upstream->asked = false;
 	upstream->task.run = connect_first;
 	upstream->step = UPSTREAM_CONNECT;
 	buf_done(&upstream->answer);
@@ -141,6 +142,13 @@ static void send_command(
 static void send_user(struct upstream *upstream)
 {
 	send_command(upstream, STR("USER "), upstream->claim->user, UPSTREAM_USER);
+}
+
+static void send_pass(struct upstream *upstream)
+{
+	upstream->asked = true;
+	send_command(
+	    upstream, STR("PASS "), secret_reveal(&upstream->claim->password), UPSTREAM_PASS);
 }
 
 static const char *name_to_verify(const struct upstream *upstream)
@@ -207,10 +215,7 @@ static void take_line(struct upstream *upstream, struct str line)
 	switch (upstream->step) {
 	case UPSTREAM_GREETING: after_greeting(upstream); return;
 	case UPSTREAM_STLS: secure(upstream, UPSTREAM_SECURE_AFTER_STLS); return;
-	case UPSTREAM_USER:
-		send_command(upstream, STR("PASS "), secret_reveal(&upstream->claim->password),
-		    UPSTREAM_PASS);
-		return;
+	case UPSTREAM_USER: send_pass(upstream); return;
 	case UPSTREAM_PASS: logged_in(upstream, line); return;
 	case UPSTREAM_IDLE:
 	case UPSTREAM_CONNECT:

@@ -52,6 +52,7 @@ struct upstream {
 	struct backend_server *server; // tried now, or logged in at
 	enum upstream_result result;   // to be told once the stream is closed
 	bool again;                    // or another server is to be tried
+	bool asked;                    // a server has got the password
 	struct net_task task;
 	struct buf answer; // the store's last line, for the client
 };
@@ -67,7 +68,8 @@ void upstream_on_due(struct upstream *upstream);
 // STREAM_CLOSED; it is the caller's then.
 bool upstream_cancel(struct upstream *upstream);
 
-// The store's line that decided a login, within on_done.
+// The store's line that decided a login, within on_done; empty when there was
+// none.
 static inline struct str upstream_answer(const struct upstream *upstream)
 {
 	return buf_str(&upstream->answer);

@@ -1,7 +1,7 @@
 // key.c: SipHash, and what of a client goes into it.  See key.h.
 #include "policy/key.h"
 
-enum { IPV6_SITE = 64 / 8 }; // bytes
+enum { IPV6_NET = 64 / 8, IPV6_SITE = 48 / 8 }; // bytes
 
 static uint64_t rotate(uint64_t x, unsigned by)
 {
@@ -53,11 +53,21 @@ uint64_t key_further(
 	return key_of(secret, kind, (struct str){(const char *)&key, sizeof(key)}, second);
 }
 
-struct str key_ip(const struct addr *ip)
+static struct str network(const struct addr *ip, size_t ipv6_len)
 {
 	if (ip->any.sa_family == AF_INET6)
-		return (struct str){(const char *)&ip->v6.sin6_addr, IPV6_SITE};
+		return (struct str){(const char *)&ip->v6.sin6_addr, ipv6_len};
 	return (struct str){(const char *)&ip->v4.sin_addr, sizeof(ip->v4.sin_addr)};
+}
+
+struct str key_ip(const struct addr *ip)
+{
+	return network(ip, IPV6_NET);
+}
+
+struct str key_site(const struct addr *ip)
+{
+	return network(ip, IPV6_SITE);
 }
 
 // Most stores take "Anna" and "anna " for "anna", and who varies them would

@@ -5,7 +5,8 @@
 // make the same keys, and nobody outside can aim at one set of a table.  What a
 // client is, as far as anything is counted, is decided here: of IPv6 a /64,
 // which one client has to itself; of users the name without regard to case and
-// outer spaces.
+// outer spaces.  A realm is part of the name as it stands: only the store knows
+// which of anna, anna@example.org and DOMAIN\anna are one.
 #ifndef POPGATE_POLICY_KEY_H
 #define POPGATE_POLICY_KEY_H
 
@@ -27,6 +28,9 @@ uint64_t key_further(
 
 // The bytes of an address that tell one client from another; they are in *ip.
 struct str key_ip(const struct addr *ip);
+
+// The same, but of IPv6 the /48, the most that one site usually gets (RFC 6177).
+struct str key_site(const struct addr *ip);
 
 // The user as it is counted, written to `room`.
 enum { KEY_USER_MAX = 256 };

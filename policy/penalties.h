@@ -3,11 +3,20 @@
 // Used by the session, around the question to the store.  The memory is
 // ledger.h's; here is the arithmetic, with the listener's options:
 //
-//   Count      Only a login that the store refused because of user or password
-//              is a failure.  It counts for the address it came from and for the
-//              user, each alone, and is forgiven after ten minutes; the next one
-//              after another ten.  The same wrong password of a user from an
-//              address counts once a day.
+//   Count      A login is a failure when the store refused it and did not say by a
+//              response code that user and password are not to blame; or when the
+//              store got the password and no answer came, or the client left before
+//              it.  It counts for the address it came from and for the user, each
+//              alone, and is forgiven after ten minutes; the next one after another
+//              ten.  The same wrong password of a user from an address counts once
+//              a day.
+//   Keys       An address is a /64 of IPv6; where it stands with a user ("at this
+//              address"), a /48 (ledger.h), so neighbours in that share what a known
+//              user has free there.  A user is the name as the client writes it,
+//              case and outer blanks aside: anna, anna@example.org and DOMAIN\anna
+//              are three users with failures of their own, as long as names are not
+//              mapped.  Who writes one user's name in n ways has n times the guesses
+//              that a user allows, but no more than the address allows.
 //   Strangers  A user who logged in well from this address within 30 days is known
 //              there, to others a stranger.  A known user waits for nobody but
 //              himself: failures count for the user at this address, and for the

@@ -70,8 +70,19 @@ enum reply_status reply_status_of(struct str line)
 	return REPLY_STATUS_other;
 }
 
+bool reply_doubts_login(struct str line)
+{
+	static const struct str codes[] = {{"[IN-USE]", 8}, {"[LOGIN-DELAY]", 13}, {"[SYS/", 5}};
+	struct str word, rest;
+	str_cut(line, ' ', &word, &rest);
+	for (size_t i = 0; i < sizeof(codes) / sizeof(codes[0]); i++)
+		if (str_starts_nocase(rest, codes[i]))
+			return false;
+	return true;
+}
+
 // fetchmail knows a busy mailbox by much the same words.
-static bool is_about_the_password(struct str text)
+static bool lacks_auth_code(struct str text)
 {
 	static const struct str others[] = {{"lock", 4}, {"busy", 4}, {"in use", 6}, {"wait", 4},
 	    {"try again", 9}, {"later", 5}, {"temporar", 8}, {"unavailable", 11}};
@@ -81,24 +92,13 @@ static bool is_about_the_password(struct str text)
 	return !text.len || text.at[0] != '[';
 }
 
-bool reply_doubts_login(struct str line)
-{
-	static const struct str codes[] = {{"[IN-USE]", 8}, {"[LOGIN-DELAY]", 13}, {"[SYS/", 5}};
-	struct str word, rest;
-	str_cut(line, ' ', &word, &rest);
-	for (size_t i = 0; i < sizeof(codes) / sizeof(codes[0]); i++)
-		if (str_starts_nocase(rest, codes[i]))
-			return false;
-	return str_starts_nocase(rest, STR("[")) || is_about_the_password(rest);
-}
-
 void reply_pass_on(struct text *out, struct str line, bool login_refused)
 {
 	struct str word, rest;
 	BUG_ON(out->cap <= REPLY_MAX);
 	str_cut(line, ' ', &word, &rest);
 	text_add(out, login_refused ? STR("-ERR ") : STR("+OK "));
-	if (login_refused && is_about_the_password(rest))
+	if (login_refused && lacks_auth_code(rest))
 		text_add(out, STR("[AUTH] "));
 	rest = str_take(rest, REPLY_MAX - 2 - out->len);
 	for (size_t i = 0; i < rest.len; i++)

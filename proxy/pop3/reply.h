@@ -43,14 +43,18 @@ enum reply_status {
 // What a store's line says (RFC 1939 section 3; any text or none may follow).
 enum reply_status reply_status_of(struct str line);
 
-// Whether a store's refusal of a login puts user or password in doubt: it has no
-// code that speaks of the mailbox or the store, and no words that do.
+// Whether a store's refusal of a login may be for user or password, and so counts
+// as a failed login: unless a code says that it is about the mailbox ([IN-USE],
+// [LOGIN-DELAY] of RFC 2449) or the store ([SYS/...] of RFC 3206).  Words do not
+// matter: "please try again" stands in refusals of wrong passwords too, and where
+// a store repeats the user's name, they are the client's.
 bool reply_doubts_login(struct str line);
 
 // A store's line passed on to a client: without control bytes, cut to
 // REPLY_MAX.  We announce AUTH-RESP-CODE (RFC 3206) for stores that do not, and
-// so a refusal of the login that names no code gets [AUTH], unless its words say
-// that the mailbox is busy: then the password is not to be doubted.  `out` has
+// so a refusal of the login that names no code gets [AUTH], unless its words look
+// as if the mailbox were busy: then a client should not ask its user for another
+// password.  That is a guess, and nothing but this hint hangs on it.  `out` has
 // room for REPLY_MAX bytes and NUL.
 void reply_pass_on(struct text *out, struct str line, bool login_refused);
 

@@ -14,8 +14,10 @@ const struct reason_row reason_rows[REASONS] = {
 static void close_store(struct session *session)
 {
 	limits_give_back(session->house->limits, &session->places[PLACE_user]);
-	if (upstream_cancel(&session->upstream))
+	if (upstream_cancel(&session->upstream)) {
+		session_leave_login(session);
 		session_adopt_store(session);
+	}
 	if (session->store.open)
 		stream_close(&session->store);
 }
@@ -63,9 +65,9 @@ static void close_client(struct session *session)
 
 static void enter(struct session *session)
 {
-	claim_forget_password(&session->claim);
 	decision_cancel(&session->decision);
 	close_store(session);
+	claim_forget_password(&session->claim);
 	close_client(session);
 	session_log_closed(session);
 }

@@ -2,9 +2,8 @@
 //
 // The store is the judge: it alone knows the mailbox and its password.  Its
 // refusal is passed on with its text; its absence is [SYS/TEMP], and never looks
-// like a wrong password.  Either costs the client one of its attempts: a store
-// that hangs up on wrong passwords must not make guessing free.  What a refusal
-// costs beyond that, and absence does not, is phase_refusal.c's.
+// like a wrong password.  Either costs the client one of its attempts.  What it
+// costs beyond that is phase_refusal.c's.
 // A user's places are taken after the store's yes, so that failing logins of
 // strangers cannot use them up.
 #include "proxy/session/session_priv.h"
@@ -48,12 +47,8 @@ static void on_answer(struct upstream *upstream, enum upstream_result result)
 	struct session *session = upstream->context;
 	switch (result) {
 	case UPSTREAM_LOGGED_IN: on_logged_in(session); return;
-	case UPSTREAM_REFUSED: session_refuse_login(session); return;
-	case UPSTREAM_UNAVAILABLE:
-		attempt_end(&session->attempt);
-		session_reply(session, REPLY_unavailable);
-		session_login_failed(session);
-		return;
+	case UPSTREAM_REFUSED:
+	case UPSTREAM_UNAVAILABLE: session_refuse_login(session); return;
 	}
 }
 

@@ -178,8 +178,13 @@ void session_adopt_store(struct session *session);
 // phase_turn.c: a claim was made; the store is asked when it is its turn.
 void session_login(struct session *session);
 
-// phase_refusal.c: the store refused the claim; the client is told in a while.
+// phase_refusal.c: the store did not accept the claim; the client is told, in a
+// while where that counts as a failed login.
 void session_refuse_login(struct session *session);
+
+// phase_refusal.c: the session ends while the store is being asked: notes a failed
+// login where the password was sent, and so needs it still.
+void session_leave_login(struct session *session);
 
 // phase_login.c: passes the store's answer on to the client.
 void session_pass_on(struct session *session, bool refused);

@@ -1,6 +1,7 @@
 // upstream_test.c: the promises of backends/upstream.h, with stores that follow
 // a script: on_done never before a call returns, exactly once unless cancelled,
-// never after upstream_cancel; servers in order; and who gets the stream.
+// never after upstream_cancel; servers in order; who gets the stream; and whether
+// a store has got the password.
 #include <stdlib.h>
 
 #include "backends/upstream.h"
@@ -321,6 +322,8 @@ static void test_no_other_after_pass(void **state)
 	run_to_done();
 	assert_int_equal(fixture->result, UPSTREAM_UNAVAILABLE);
 	assert_int_equal(fixture->stores[1].visits, 0);
+	assert_true(fixture->upstream.asked);
+	assert_string_equal(fixture->answer, "");
 }
 
 static void test_all_deaf(void **state)
@@ -331,8 +334,10 @@ static void test_all_deaf(void **state)
 		fixture->backend.servers[i].name = (char *)"deaf";
 	}
 	fixture->backend.num_servers = SERVERS;
+	fixture->upstream.asked = true; // by an earlier dialogue
 	run_to_done();
 	assert_int_equal(fixture->result, UPSTREAM_UNAVAILABLE);
+	assert_false(fixture->upstream.asked);
 }
 
 // The deadline is the owner's timer; here it is due at once.
@@ -367,6 +372,7 @@ static void check_cancel(enum upstream_step at, bool on_loop)
 	fixture->in_call = true;
 	assert_int_equal(upstream_cancel(&fixture->upstream), on_loop);
 	fixture->in_call = false;
+	assert_int_equal(fixture->upstream.asked, at == UPSTREAM_PASS);
 	assert_false(upstream_cancel(&fixture->upstream));
 	if (on_loop)
 		close_adopted();

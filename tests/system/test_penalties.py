@@ -24,6 +24,7 @@ Start = Callable[..., Popgate]
 
 PATIENCE = b"-ERR [SYS/TEMP] Too many failed logins; please wait and try again.\r\n"
 WRONG = b"-ERR [AUTH] no\r\n"
+UNAVAILABLE = b"-ERR [SYS/TEMP] The mail store is unavailable; please wait and try again.\r\n"
 
 HOME, OFFICE, HOTEL, THIEF = "127.0.1.1", "127.0.2.1", "127.0.3.1", "127.0.4.1"
 
@@ -35,7 +36,7 @@ LATE = 3  # guesses that may be on their way to the store, late for their turn, 
 class Judge:
     """A store's script: one password is everybody's; every question is noted."""
 
-    answer: bytes = b"-ERR no\r\n"
+    answer: bytes | None = b"-ERR no\r\n"  # None: it hangs up
     asked: list[tuple[float, str, str]] = field(default_factory=list)
 
     def __call__(self, peer: Peer) -> None:
@@ -51,21 +52,24 @@ class Judge:
                     return
         elif password:
             self.asked.append((time.monotonic(), user, password))
-            peer.send(self.answer)
-            peer.to_end()
+            if self.answer is not None:
+                peer.send(self.answer)
+                peer.to_end()
 
     def times(self) -> list[float]:
         return sorted(at for at, _user, _password in list(self.asked))
 
 
 @contextlib.contextmanager
-def guarded(start: Start, certificates: Certificates, judge: Judge, **defaults: object) -> Iterator[Popgate]:
+def guarded(start: Start, certificates: Certificates, judge: Judge, *, backend: Config | None = None,
+            **defaults: object) -> Iterator[Popgate]:
     with fake_store(judge) as store:
-        yield start(configuration(certificates, store.port, defaults))
+        yield start(configuration(certificates, store.port, defaults, backend))
 
 
-def configuration(certificates: Certificates, port: int, defaults: Config) -> Config:
-    return site(certificates, port, workers=4, defaults={"max_connections_per_user": 1000, **defaults})
+def configuration(certificates: Certificates, port: int, defaults: Config, backend: Config | None = None) -> Config:
+    return site(certificates, port, workers=4, backend=backend,
+                defaults={"max_connections_per_user": 1000, **defaults})
 
 
 def try_login(client: Raw, user: str, password: str) -> bytes:
@@ -227,6 +231,68 @@ def test_what_is_not_the_passwords_fault_costs_nothing(start: Start, certificate
         for number in range(3):
             assert log_in(gate, HOME, "anna", f"password {number}") == judge.answer
         assert not gate.log.all("banned")
+
+
+@pytest.mark.parametrize("words", ["Invalid password, please try again", "no such user: sherlock",
+                                   "mailbox in use, wait until later", "[IN-USE"])
+def test_words_of_the_store_do_not_make_guessing_free(start: Start, certificates: Certificates, words: str) -> None:
+    judge = Judge(answer=f"-ERR {words}\r\n".encode())
+    with guarded(start, certificates, judge, ban_after=3) as gate:
+        assert until_banned(gate, THIEF, "sherlock", address=THIEF) == 3
+
+
+@pytest.mark.parametrize("answer", [None, b"", b"what?\r\n"], ids=["hangs up", "is silent", "talks nonsense"])
+def test_a_store_that_breaks_off_at_the_password_does_not_make_guessing_free(
+        start: Start, certificates: Certificates, answer: bytes | None) -> None:
+    judge = Judge(answer=answer)
+    with guarded(start, certificates, judge, backend={"login_timeout": "1s"}, ban_after=3, login_delay="50ms") as gate:
+        gate.expect("login_broken_off")
+        get_in(gate, HOME, "anna")
+        for wanted in (0.05, 0.1):
+            with Raw(gate.port("plain"), source=THIEF) as client:
+                client.greeting()
+                assert try_login(client, "anna", f"guess {wanted}") == UNAVAILABLE
+                client.ask(b"QUIT", b"+OK")
+                assert gate.closed(client.port)["ms_refusal"] >= wanted * 1000 - 2
+        for _again in range(2):  # the same password, as of a client that tries on while a store is ill
+            assert log_in(gate, THIEF, "anna", "guess 0.1") == UNAVAILABLE
+        assert until_banned(gate, THIEF, "anna", address=THIEF) == 1
+        get_in(gate, HOME, "anna")
+
+
+@pytest.mark.parametrize("ill", [True, False], ids=["store down", "hangs up on the name"])
+def test_a_store_that_fails_before_the_password_costs_nothing(start: Start, certificates: Certificates,
+                                                              ill: bool) -> None:
+    def script(peer: Peer) -> None:
+        if not ill:
+            peer.send(b"+OK\r\n")
+            peer.line()
+
+    with fake_store(script) as store:
+        gate = start(configuration(certificates, store.port, {"login_delay": "10s", "ban_after": 1}))
+        gate.expect("backend_failed" if ill else "login_broken_off")
+        for number in range(3):
+            with Raw(gate.port("plain"), source=HOME) as client:
+                client.greeting()
+                assert try_login(client, "anna", f"password {number}") == UNAVAILABLE
+                client.ask(b"QUIT", b"+OK")
+                assert "ms_refusal" not in gate.closed(client.port)
+        assert not gate.log.all("banned")
+
+
+def test_who_leaves_before_the_store_has_answered_has_guessed(start: Start, certificates: Certificates) -> None:
+    judge = Judge(answer=b"")
+    with guarded(start, certificates, judge, ban_after=3) as gate:
+        for number in range(3):
+            with Raw(gate.port("plain"), source=THIEF) as client:
+                client.greeting()
+                client.ask(b"USER anna", b"+OK")
+                client.send(f"PASS guess {number}\r\n".encode())
+                wait_asked(judge, number + 1)
+                client.reset()
+                assert gate.closed(client.port)["phase"] == "login"
+        gate.log.wait("banned", address=THIEF)
+        assert log_in(gate, THIEF, "anna") == PATIENCE
 
 
 def test_a_stop_ends_who_waits(start: Start, certificates: Certificates) -> None:

@@ -445,6 +445,36 @@ static void test_a_user_is_known_for_thirty_days(void **state)
 	assert_int_equal(look(&home, "anna", &wait), TURN_LATER);
 }
 
+// Wherever in the /48: one user does not fill the table with each /64 of it.
+static void test_a_user_is_known_in_a_site_of_ipv6(void **state)
+{
+	struct addr one = address("[2001:db8:1:1::1]"), same = address("[2001:db8:1:ffff::1]"),
+	            other = address("[2001:db8:2:1::1]");
+	(void)state;
+	succeed(&one, "anna");
+	for (uint32_t i = 0; i < 5; i++) {
+		struct addr ip = address_number(i);
+		miss(&ip, "anna");
+	}
+	assert_int_equal(look_at(&one, "anna"), TURN_NOW);
+	assert_int_equal(look_at(&same, "anna"), TURN_NOW);
+	assert_int_equal(look_at(&other, "anna"), TURN_LATER);
+	// What fails there is that user's, wherever in the /48.
+	assert_int_equal(miss(&same, "anna"), SECOND);
+	assert_int_equal(look_at(&one, "anna"), TURN_LATER);
+}
+
+// Names are counted as they are written, case and outer blanks aside.
+static void test_realms_are_part_of_the_name(void **state)
+{
+	struct addr ip = address("192.0.2.1"), other = address("192.0.2.2");
+	(void)state;
+	miss(&ip, "anna");
+	assert_int_equal(look_at(&other, " ANNA "), TURN_LATER);
+	assert_int_equal(look_at(&other, "anna@example.org"), TURN_NOW);
+	assert_int_equal(look_at(&other, "EXAMPLE\\anna"), TURN_NOW);
+}
+
 // As long as a user is known at an address, it is not refused as a whole.
 static void test_a_known_user_can_connect(void **state)
 {
@@ -638,6 +668,8 @@ int main(void)
 	    TEST(test_guesses_of_a_day_from_one_address),
 	    TEST(test_a_user_is_banned_for_strangers),
 	    TEST(test_a_user_is_known_for_thirty_days),
+	    TEST(test_a_user_is_known_in_a_site_of_ipv6),
+	    TEST(test_realms_are_part_of_the_name),
 	    TEST(test_a_known_user_can_connect),
 	    TEST(test_crowd),
 	    TEST(test_a_known_user_who_is_guessed),

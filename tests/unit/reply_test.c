@@ -125,8 +125,8 @@ static void test_pass_on(void **state)
 	}
 }
 
-// Which refusals count as a guess: those that RFC 3206 calls [AUTH], and those
-// that do not say what they are about.
+// Which refusals count as a guess: all whose code does not say that they are about
+// something else.  Words are no code, wherever they come from.
 static void test_doubts_login(void **state)
 {
 	static const struct {
@@ -143,8 +143,12 @@ static void test_doubts_login(void **state)
 	    {STR("-ERR [LOGIN-DELAY] wrong"), false},
 	    {STR("-ERR [SYS/TEMP] wrong"), false},
 	    {STR("-ERR [SYS/PERM] wrong"), false},
-	    {STR("-ERR mailbox locked"), false},
-	    {STR("-ERR Try again later"), false},
+	    {STR("-ERR [SYS] wrong"), true},
+	    {STR("-ERR mailbox locked"), true},
+	    {STR("-ERR Invalid password, please try again later"), true},
+	    {STR("-ERR no such user: sherlock"), true},
+	    {STR("-ERR sorry [IN-USE]"), true},
+	    {STR("-ERR  [IN-USE] no"), true},
 	};
 	(void)state;
 	for (size_t i = 0; i < NUM(rows); i++)
