@@ -19,10 +19,13 @@ enum {
 	V4_BITS = 32,
 	V6_BITS = 128,
 	V4_ROOT_BITS = V6_BITS - V4_BITS, // of ::/96
-	NODES_MAX = 32 * 1024 * 1024,     // a tree may lead to one subtree from many places
-	SECONDS_MAX = 60,
+	SECONDS_MAX = 30,
 	CACHE_SIZE = 1 << 16,
 };
+
+// A tree may lead to one subtree from many places, and so be far larger than its
+// file.  These are some times what databases of countries and of networks have.
+enum { NODES_MAX = 16 * 1024 * 1024, RANGES_MAX = 8 * 1024 * 1024 };
 
 // Part of the tree that is still to be visited.
 struct branch {
@@ -150,7 +153,14 @@ static bool add(struct walk *walk, struct ip_number first, unsigned bits, bool v
     struct text *why)
 {
 	struct addr_range range = range_of_network(first, bits, v6);
-	return table_builder_add(walk->builder, &range, value, why);
+	if (!table_builder_add(walk->builder, &range, value, why))
+		return false;
+	if (table_builder_num(walk->builder) <= RANGES_MAX)
+		return true;
+	text_addf(why,
+	    "it has more than %d ranges of addresses: it is damaged, or holds more than countries",
+	    RANGES_MAX);
+	return false;
 }
 
 // Everything above ::/96 that has one answer is one for all of IPv4 too.
@@ -192,7 +202,13 @@ static bool split(struct walk *walk, const struct branch *branch, struct text *w
 {
 	MMDB_search_node_s node;
 	unsigned total = is_v6(walk) ? V6_BITS : V4_BITS;
-	if (branch->bits == total || ++walk->num_nodes > NODES_MAX ||
+	if (++walk->num_nodes > NODES_MAX) {
+		text_addf(why,
+		    "its tree has more than %d nodes: it is damaged, or holds more than countries",
+		    NODES_MAX);
+		return false;
+	}
+	if (branch->bits == total ||
 	    MMDB_read_node(&walk->mmdb, (uint32_t)branch->record, &node) != MMDB_SUCCESS) {
 		text_addf(why, "it is damaged: its tree does not end");
 		return false;

@@ -91,15 +91,23 @@ static bool read_file(const char *path, struct buf *out, uint64_t *out_built, st
 	return done;
 }
 
+static bool ends_in_line_end(struct str text)
+{
+	return text.at && text.len && text.at[text.len - 1] == '\n';
+}
+
 // Each failure says the path by itself: parsing names the line too.
-static struct table *build(
-    const char *path, struct table_builder *builder, struct buf *bytes, struct text *why)
+static struct table *build(const char *path, bool is_growing, struct table_builder *builder,
+    struct buf *bytes, struct text *why)
 {
 	char room[256];
 	struct text problem = TEXT(room);
 	struct table *table = NULL;
 	uint64_t built;
-	if (read_file(path, bytes, &built, &problem)) {
+	bool is_read = read_file(path, bytes, &built, &problem);
+	if (is_read && is_growing && !ends_in_line_end(buf_str(bytes))) {
+		text_addf(&problem, "its last line has no end; it is being written, or cut off");
+	} else if (is_read) {
 		if (!prefixes_parse_text(buf_str(bytes), path, builder, why))
 			return NULL;
 		buf_done(bytes); // before as much again is taken
@@ -111,7 +119,7 @@ static struct table *build(
 	return table;
 }
 
-struct table *prefixes_load(const char *path, uint32_t slot, struct text *why)
+static struct table *load(const char *path, bool is_growing, uint32_t slot, struct text *why)
 {
 	char room[256];
 	struct text problem = TEXT(room);
@@ -121,8 +129,18 @@ struct table *prefixes_load(const char *path, uint32_t slot, struct text *why)
 		text_addf(why, "%s: %s", path, room);
 		return NULL;
 	}
-	struct table *table = build(path, builder, &bytes, why);
+	struct table *table = build(path, is_growing, builder, &bytes, why);
 	buf_done(&bytes);
 	table_builder_free(&builder);
 	return table;
+}
+
+struct table *prefixes_load(const char *path, uint32_t slot, struct text *why)
+{
+	return load(path, false, slot, why);
+}
+
+struct table *prefixes_load_growing(const char *path, uint32_t slot, struct text *why)
+{
+	return load(path, true, slot, why);
 }

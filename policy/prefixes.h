@@ -24,4 +24,8 @@ __attribute__((warn_unused_result)) bool prefixes_parse_text(
 // The table of a file.  NULL with the reason in *why, which begins with the path.
 struct table *prefixes_load(const char *path, uint32_t slot, struct text *why);
 
+// The same of a file that somebody may be writing at this moment: refused unless
+// its last line has its end.
+struct table *prefixes_load_growing(const char *path, uint32_t slot, struct text *why);
+
 #endif

@@ -32,6 +32,9 @@ struct table_builder *table_builder_new(uint32_t slot, struct text *why);
 __attribute__((warn_unused_result)) bool table_builder_add(struct table_builder *builder,
     const struct addr_range *range, uint32_t value, struct text *why);
 
+// How many ranges it has so far; those that came in order and touch count as one.
+size_t table_builder_num(const struct table_builder *builder);
+
 // When the source was made, by unix time.
 void table_builder_set_built(struct table_builder *builder, uint64_t built);
 

@@ -77,6 +77,11 @@ static bool touches(const struct entry *entry, const struct addr_range *next, ui
 	       ip_number_less(entry->last, next->first);
 }
 
+size_t table_builder_num(const struct table_builder *builder)
+{
+	return builder->v4.num + builder->v6.num;
+}
+
 bool table_builder_add(
     struct table_builder *builder, const struct addr_range *range, uint32_t value, struct text *why)
 {
@@ -87,7 +92,7 @@ bool table_builder_add(
 		last->last = range->last;
 		return true;
 	}
-	if (builder->v4.num + builder->v6.num == TABLE_RANGES_MAX) {
+	if (table_builder_num(builder) == TABLE_RANGES_MAX) {
 		text_addf(why, "more than %d ranges are too many", TABLE_RANGES_MAX);
 		return false;
 	}

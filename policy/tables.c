@@ -1,4 +1,11 @@
 // tables.c: files, what they looked like, and their tables.  See tables.h.
+//
+// Two looks that are the same are the best sign that a file is complete, and a
+// file that never rests (banned addresses, under an attack) would never show it.
+// So after some looks it is read in a hurry: taken if what was read is made of
+// whole lines and the file did not change meanwhile, or only grew.  That would
+// take the first part of a file that is slowly written anew in its old place;
+// such a one is known by being smaller than what is in force, until it is not.
 #include "policy/tables.h"
 
 #include <errno.h>
@@ -11,6 +18,10 @@
 
 // Room for a path and what is wrong with the file.
 enum { WHY_MAX = 1024, SECONDS_PER_DAY = 24 * 60 * 60 };
+
+// How many looks a change may go without being taken before each attempt in a
+// hurry, and before people are told; the second is a multiple of the first.
+enum { LOOKS_PATIENT = 5, LOOKS_SILENT = 60 };
 
 // What stat(2) said of a file; two that are equal mean that it has not changed.
 struct look {
@@ -25,8 +36,10 @@ struct source {
 	enum table_kind kind;
 	char *path;
 	struct table *table;
-	struct look judged; // what was taken or refused
-	struct look seen;   // the last time
+	struct look judged;  // what was taken or refused
+	struct look seen;    // the last time
+	unsigned num_waited; // looks since then that found another file and did not judge it
+	off_t size;          // of the file that was taken last
 };
 
 struct tables {
@@ -109,28 +122,56 @@ static struct table *read_source(const struct source *source, size_t index, stru
 	BUG_ON(true);
 }
 
+static struct table *settle(struct source *source, const struct look *look, struct table *table)
+{
+	source->judged = *look;
+	source->num_waited = 0;
+	if (table)
+		source->size = look->size;
+	return table;
+}
+
 // A file that changed while it was read is not judged: half of a list looks like
 // a whole one.
 static struct table *judge(
     struct source *source, size_t index, const struct look *look, struct text *why)
 {
 	struct table *table = read_source(source, index, why);
-	struct look after = look_at(source->path);
-	if (same_look(look, &after)) {
-		source->judged = *look;
-		return table;
-	}
-	source->seen = after;
+	source->seen = look_at(source->path);
+	if (same_look(look, &source->seen))
+		return settle(source, look, table);
 	table_free(&table);
 	*why = text_in(why->at, why->cap);
+	return NULL;
+}
+
+static bool has_grown(const struct look *before, const struct look *after)
+{
+	return !before->error && !after->error && before->device == after->device &&
+	       before->inode == after->inode && before->size < after->size;
+}
+
+// Takes it or does not judge it.  A database is no list of lines, any first part
+// of which could be used.
+static struct table *take_in_a_hurry(struct source *source, size_t index, struct text *why)
+{
+	if (source->kind != TABLE_PREFIXES)
+		return NULL;
+	struct look look = look_at(source->path);
+	struct table *table = prefixes_load_growing(source->path, (uint32_t)index, why);
+	source->seen = look_at(source->path);
+	if (table && (same_look(&look, &source->seen) || has_grown(&look, &source->seen)))
+		return settle(source, &look, table);
+	table_free(&table);
 	return NULL;
 }
 
 static bool load_source(struct source *source, size_t index, struct text *why)
 {
 	struct look look = look_at(source->path);
-	source->seen = look;
 	source->table = judge(source, index, &look, why);
+	if (!source->table && !why->len)
+		source->table = take_in_a_hurry(source, index, why);
 	if (!source->table && !why->len)
 		text_addf(why, "%s: it is being written at this moment; try again", source->path);
 	return source->table;
@@ -156,20 +197,55 @@ static void replace(struct source *source, struct table *table)
 	source->table = table;
 }
 
+static bool is_being_rewritten(
+    const struct source *source, const struct look *before, const struct look *look)
+{
+	return look->inode == before->inode && look->size < source->size;
+}
+
+static struct table *take_changed(
+    struct source *source, size_t index, const struct look *look, struct text *why)
+{
+	struct look before = source->seen;
+	struct table *table = NULL;
+	source->seen = *look;
+	if (same_look(look, &before))
+		table = judge(source, index, look, why);
+	if (!table && !why->len && source->num_waited % LOOKS_PATIENT == 0 &&
+	    !is_being_rewritten(source, &before, look))
+		table = take_in_a_hurry(source, index, why);
+	return table;
+}
+
+// What was not judged is told once, should it never rest.
+static bool is_news(const struct source *source, struct text *why)
+{
+	if (!source->num_waited)
+		return why->len;
+	if (source->num_waited == LOOKS_SILENT && !why->len)
+		text_addf(why,
+		    "%s: it has changed again and again for a minute and never looked complete; "
+		    "write each new one beside it and rename it to take its place",
+		    source->path);
+	return source->num_waited == LOOKS_SILENT;
+}
+
 static void refresh_source(
     struct source *source, size_t index, tables_news_fn *on_news, void *context)
 {
 	char room[WHY_MAX];
 	struct text why = TEXT(room);
 	struct look look = look_at(source->path);
-	bool is_steady = same_look(&look, &source->seen);
-	source->seen = look;
-	if (!is_steady || same_look(&look, &source->judged))
+	if (same_look(&look, &source->judged)) {
+		source->seen = look;
+		source->num_waited = 0;
 		return;
-	struct table *table = judge(source, index, &look, &why);
+	}
+	source->num_waited++;
+	struct table *table = take_changed(source, index, &look, &why);
 	if (table)
 		replace(source, table);
-	if (table || why.len)
+	if (table || is_news(source, &why))
 		on_news(context, table ? TABLES_REPLACED : TABLES_REFUSED, index, text_str(&why));
 }
 

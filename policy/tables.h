@@ -8,8 +8,11 @@
 //     worker       inherits all by fork; tables_take puts a newer one in place
 //
 // A changed file is taken once two looks in a row found it the same, so that
-// one still being written is left alone.  A bad one, or none at all, leaves the
-// old table in place and is told once.
+// one still being written is left alone.  A file of prefixes that changes at
+// every look is taken after some, as far as it has whole lines, unless it is now
+// smaller than it was (somebody may be writing it anew, slowly).  A bad one, or
+// none at all, leaves the old table in place and is told once; so is one that
+// for a minute could not be taken.
 //
 // Not done: inotify(7).  It does not see what happens on network file systems,
 // nor behind symbolic links; a stat(2) each second does and costs nothing.

@@ -345,6 +345,61 @@ static void test_shared_subtrees(void **state)
 	add_metadata(&text, 128, 24);
 	assert_false(text.truncated);
 	write_file(text_str(&text));
+	expect_why(GEOIP_ASN, "its tree has more than 16777216 nodes");
+}
+
+// The same with an end, below which two answers take turns: a range for each of
+// as many addresses as there are levels.
+static void write_answers_in_turn(uint32_t levels)
+{
+	char room[4096];
+	struct text text = TEXT(room);
+	for (uint32_t i = 1; i < levels; i++)
+		text_add(&text, (struct str){(const char[]){0, 0, (char)i, 0, 0, (char)i}, 6});
+	char data = (char)(levels + 16);
+	text_add(&text, (struct str){(const char[]){0, 0, data, 0, 0, (char)(data + 28)}, 6});
+	for (int i = 0; i < 16; i++)
+		text_add_char(&text, '\0');
+	text_add(&text, STR("\xe1\x58"
+	                    "autonomous_system_number"
+	                    "\xc1\x01"));
+	text_add(&text, STR("\xe1\x58"
+	                    "autonomous_system_number"
+	                    "\xc1\x02"));
+	add_metadata(&text, levels, 24);
+	assert_false(text.truncated);
+	write_file(text_str(&text));
+}
+
+static void test_too_many_ranges(void **state)
+{
+	(void)state;
+	write_answers_in_turn(16);
+	char why[WHY];
+	struct table *table = load(GEOIP_ASN, why);
+	assert_string_equal(why, "");
+	assert_int_equal(find(table, "1:ffff::"), 2);
+	assert_int_equal(find(table, "2::"), 1);
+	// Of one half the first range is all of IPv4, too.
+	assert_int_equal(table_size(table).num_ranges, (1 << 16) + 1);
+	table_free(&table);
+	write_answers_in_turn(24);
+	expect_why(GEOIP_ASN, "it has more than 8388608 ranges of addresses");
+}
+
+// A tree with a loop: no address has so many bits.
+static void test_endless(void **state)
+{
+	char room[1024];
+	struct text text = TEXT(room);
+	(void)state;
+	text_add(&text, (struct str){(const char[]){0, 0, 2, 0, 0, 1}, 6});
+	text_add(&text, (struct str){(const char[]){0, 0, 2, 0, 0, 1}, 6});
+	for (int i = 0; i < 16; i++)
+		text_add_char(&text, '\0');
+	text_add(&text, STR("\xe0"));
+	add_metadata(&text, 2, 24);
+	write_file(text_str(&text));
 	expect_why(GEOIP_ASN, "it is damaged: its tree does not end");
 }
 
@@ -392,6 +447,8 @@ int main(void)
 	    cmocka_unit_test(test_cut_off),
 	    cmocka_unit_test(test_damaged),
 	    cmocka_unit_test(test_shared_subtrees),
+	    cmocka_unit_test(test_too_many_ranges),
+	    cmocka_unit_test(test_endless),
 	    cmocka_unit_test(test_too_many_nodes),
 	    cmocka_unit_test(test_deep_data),
 	};

@@ -8,8 +8,10 @@ import json
 import os
 import signal
 import subprocess
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -104,6 +106,35 @@ def test_a_file_written_in_place_is_taken_when_it_is_complete(banning: Popgate, 
     files.path("banned").write_text("127.0.0.2\n127.0.0.3\n")
     assert wait_replaced(banning, mark)["ranges"] == 1  # two addresses that touch
     wait_all(banning, "127.0.0.3", refused=True)
+
+
+@contextmanager
+def appending(file: Path, line: str, every: float) -> Iterator[None]:
+    """Appends the line again and again meanwhile."""
+    is_over = threading.Event()
+
+    def append() -> None:
+        while not is_over.wait(every):
+            with file.open("a") as end:
+                end.write(line)
+
+    thread = threading.Thread(target=append)
+    thread.start()
+    try:
+        yield
+    finally:
+        is_over.set()
+        thread.join()
+
+
+def test_a_file_that_never_rests_is_taken_within_seconds(banning: Popgate, files: Files) -> None:
+    mark, began = banning.log.mark(), time.monotonic()
+    with appending(files.path("banned"), "127.0.0.3\n", every=0.2):
+        wait_replaced(banning, mark)
+        assert time.monotonic() - began < 10
+        wait_all(banning, "127.0.0.3", refused=True)
+    assert_all(banning, "127.0.0.2", refused=True)
+    assert_all(banning, "127.0.0.4", refused=False)
 
 
 @pytest.mark.parametrize("spoil", [

@@ -163,14 +163,19 @@ static void test_new_file(void **state)
 	assert_int_equal(heard.num, 0);
 }
 
+static void append(const char *content)
+{
+	FILE *file = fopen(path, "a");
+	assert_non_null(file);
+	assert_true(fputs(content, file) >= 0);
+	assert_int_equal(fclose(file), 0);
+}
+
 static void test_file_being_written(void **state)
 {
 	(void)state;
-	for (int i = 0; i < 5; i++) {
-		FILE *file = fopen(path, "a");
-		assert_non_null(file);
-		assert_true(fputs("192.0.2.7\n", file) >= 0);
-		assert_int_equal(fclose(file), 0);
+	for (int i = 0; i < 4; i++) {
+		append("192.0.2.7\n");
 		look();
 		assert_int_equal(heard.num, 0);
 		assert_int_equal(find("192.0.2.7"), 0);
@@ -178,6 +183,127 @@ static void test_file_being_written(void **state)
 	look();
 	assert_int_equal(heard.news, TABLES_REPLACED);
 	assert_int_equal(find("192.0.2.7"), 1);
+}
+
+// Changes the file before each of so many looks; how many of them had news.
+static unsigned look_while(void (*change)(void), int looks)
+{
+	unsigned num_news = 0;
+	struct heard last = {0};
+	while (looks-- > 0) {
+		change();
+		look();
+		num_news += heard.num;
+		last = heard.num ? heard : last;
+	}
+	heard = last;
+	return num_news;
+}
+
+static void append_line(void)
+{
+	append("192.0.2.7\n");
+}
+
+static void test_file_that_never_rests(void **state)
+{
+	(void)state;
+	assert_int_equal(look_while(append_line, 5), 1);
+	assert_int_equal(heard.news, TABLES_REPLACED);
+	assert_string_equal(heard.why, "");
+	assert_int_equal(find("192.0.2.7"), 1);
+	assert_int_equal(find("192.0.2.8"), 0);
+	append("192.0.2.8\n");
+	look();
+	look();
+	assert_int_equal(heard.news, TABLES_REPLACED);
+	assert_int_equal(find("192.0.2.8"), 1);
+	look();
+	assert_int_equal(look_while(append_line, 20), 4);
+}
+
+static void put_other(void)
+{
+	static bool is_odd;
+	is_odd = !is_odd;
+	put_file(is_odd ? "1::1\n" : "192.0.2.9\n"); // smaller than before, or larger
+}
+
+static void test_file_replaced_before_every_look(void **state)
+{
+	(void)state;
+	write_file(path, "# a long beginning\n");
+	look();
+	look();
+	assert_int_equal(look_while(put_other, 5), 1);
+	assert_int_equal(heard.news, TABLES_REPLACED);
+	assert_int_equal(tables_describe(tables, 0).size.num_ranges, 1);
+}
+
+static void append_half_a_line(void)
+{
+	append("#");
+}
+
+// A line without its end may be half an address.
+static void test_line_that_never_ends(void **state)
+{
+	(void)state;
+	assert_int_equal(look_while(append_half_a_line, 59), 0);
+	assert_int_equal(look_while(append_half_a_line, 70), 1);
+	assert_int_equal(heard.news, TABLES_REFUSED);
+	assert_non_null(strstr(heard.why, "list: its last line has no end"));
+	append("\n192.0.2.7\n");
+	look();
+	assert_int_equal(heard.news, TABLES_REPLACED);
+	assert_int_equal(find("192.0.2.7"), 1);
+}
+
+static void append_bad_line(void)
+{
+	append("192.0.2.\n");
+}
+
+static void test_bad_file_that_never_rests(void **state)
+{
+	(void)state;
+	assert_int_equal(look_while(append_bad_line, 200), 1);
+	assert_int_equal(heard.news, TABLES_REFUSED);
+	assert_non_null(strstr(heard.why, "list:2: "));
+	assert_int_equal(find("192.0.2.1"), 1);
+}
+
+// Written anew in its old place, and slowly: its first half is no list.
+static void test_file_that_grows_again(void **state)
+{
+	(void)state;
+	write_file(path, "192.0.2.1\n192.0.2.3\n192.0.2.5\n192.0.2.7\n192.0.2.9\n192.0.2.11\n"
+	                 "192.0.2.13\n192.0.2.15\n192.0.2.17\n");
+	look();
+	look();
+	assert_int_equal(heard.news, TABLES_REPLACED);
+	write_file(path, "");
+	look();
+	assert_int_equal(look_while(append_line, 6), 0);
+	assert_int_equal(find("192.0.2.17"), 1);
+	look();
+	assert_int_equal(heard.news, TABLES_REPLACED);
+	assert_int_equal(find("192.0.2.17"), 0);
+}
+
+static void write_less(void)
+{
+	static bool is_odd;
+	is_odd = !is_odd;
+	write_file(path, is_odd ? "1::\n" : "1::1\n");
+}
+
+static void test_smaller_file_that_never_rests(void **state)
+{
+	(void)state;
+	assert_int_equal(look_while(write_less, 200), 1);
+	assert_int_equal(heard.news, TABLES_REFUSED);
+	assert_non_null(strstr(heard.why, "rename it to take its place"));
 }
 
 static void test_bad_file(void **state)
@@ -275,6 +401,13 @@ int main(void)
 	    cmocka_unit_test_setup_teardown(test_describe, set_up, tear_down),
 	    cmocka_unit_test_setup_teardown(test_new_file, set_up, tear_down),
 	    cmocka_unit_test_setup_teardown(test_file_being_written, set_up, tear_down),
+	    cmocka_unit_test_setup_teardown(test_file_that_never_rests, set_up, tear_down),
+	    cmocka_unit_test_setup_teardown(
+	        test_file_replaced_before_every_look, set_up, tear_down),
+	    cmocka_unit_test_setup_teardown(test_line_that_never_ends, set_up, tear_down),
+	    cmocka_unit_test_setup_teardown(test_bad_file_that_never_rests, set_up, tear_down),
+	    cmocka_unit_test_setup_teardown(test_file_that_grows_again, set_up, tear_down),
+	    cmocka_unit_test_setup_teardown(test_smaller_file_that_never_rests, set_up, tear_down),
 	    cmocka_unit_test_setup_teardown(test_bad_file, set_up, tear_down),
 	    cmocka_unit_test_setup_teardown(test_missing_file, set_up, tear_down),
 	    cmocka_unit_test_setup_teardown(test_missing_for_a_moment, set_up, tear_down),
