@@ -26,13 +26,11 @@ static const struct hosts_times usual_times = {
 struct kind {
 	struct resolve resolve;
 	struct host *host;
-	bool is_known; // as of the last good answer
-	size_t num;
-	struct rdns_key keys[DNS_ADDRS_MAX];
+	bool is_known;
+	struct host_answer last; // good one
 	// What is being found out.
 	enum resolve_status status;
-	size_t num_new;
-	struct rdns_key new_keys[DNS_ADDRS_MAX];
+	struct host_answer found;
 };
 
 enum { KIND_V4, KIND_V6, KINDS };
@@ -44,9 +42,9 @@ struct host {
 	char *name;
 	struct kind kinds[KINDS];
 	unsigned num_asking;
-	bool was_asked; // and that has ended
-	bool lost_told; // host_not_found was logged
-	uint32_t ttl_s; // of what is being found out
+	bool first_over; // the first answer is there, or waited for no more
+	bool lost_told;  // host_not_found was logged
+	uint32_t ttl_s;  // of what is being found out
 	uint64_t retry_ms;
 	uint64_t due;
 	struct list waiting;
@@ -55,7 +53,9 @@ struct host {
 struct hosts {
 	struct net *net; // NULL: not open
 	struct resolver *resolver;
+	struct host_answers *answers; // NULL: none but our own
 	struct hosts_times times;
+	uint64_t deadline; // of first answers
 	struct timer timer;
 	struct host **at;
 	size_t num;
@@ -91,13 +91,27 @@ static uint64_t clamp(uint64_t value, uint64_t least, uint64_t most)
 
 // A kind that has no addresses loses what it had, as the name has others; one
 // that could not be asked for keeps them.
-static void take_kind(struct kind *kind)
+static void take_kind(struct host *host, size_t i)
 {
+	struct hosts *hosts = host->hosts;
+	struct kind *kind = &host->kinds[i];
 	if (!is_good(kind->status) && !is_none(kind->status))
 		return;
 	kind->is_known = true;
-	kind->num = kind->num_new;
-	memcpy(kind->keys, kind->new_keys, kind->num * sizeof(kind->keys[0]));
+	kind->last = kind->found;
+	if (hosts->answers)
+		host_answers_put(hosts->answers, str_of(host->name), kind_types[i], &kind->last,
+		    net_now(hosts->net));
+}
+
+// What others were told.
+static void recall(struct host *host)
+{
+	for (size_t i = 0; i < KINDS; i++) {
+		struct kind *kind = &host->kinds[i];
+		kind->is_known = host_answers_get(
+		    host->hosts->answers, str_of(host->name), kind_types[i], &kind->last);
+	}
 }
 
 static uint64_t retry_in(struct host *host)
@@ -111,7 +125,7 @@ static uint64_t take_good(struct host *host, bool failed)
 {
 	host->lost_told = false;
 	for (size_t i = 0; i < KINDS; i++)
-		take_kind(&host->kinds[i]);
+		take_kind(host, i);
 	if (failed)
 		return retry_in(host);
 	host->retry_ms = 0;
@@ -162,6 +176,12 @@ static void wake_all(struct host *host)
 	}
 }
 
+static void end_first(struct host *host)
+{
+	host->first_over = true;
+	wake_all(host);
+}
+
 // ---- asking -------------------------------------------------------------
 
 static void ask_due(struct hosts *hosts);
@@ -171,8 +191,7 @@ static void finish(struct host *host)
 	struct hosts *hosts = host->hosts;
 	hosts->num_asking--;
 	host->due = net_now(hosts->net) + take_answers(host);
-	host->was_asked = true;
-	wake_all(host);
+	end_first(host);
 	ask_due(hosts);
 }
 
@@ -180,9 +199,9 @@ static void on_addrs(struct resolve *resolve, const struct resolve_answer *answe
 {
 	struct kind *kind = LIST_OWNER(resolve, struct kind, resolve);
 	kind->status = answer->status;
-	kind->num_new = answer->num_addrs;
+	kind->found.num = answer->num_addrs;
 	for (size_t i = 0; i < answer->num_addrs; i++)
-		kind->new_keys[i] = rdns_key_of(&answer->addrs[i]);
+		kind->found.addrs[i] = rdns_key_of(&answer->addrs[i]);
 	if (answer->ttl_s < kind->host->ttl_s)
 		kind->host->ttl_s = answer->ttl_s;
 	if (!--kind->host->num_asking)
@@ -202,27 +221,37 @@ static void ask(struct host *host)
 	}
 }
 
-// When all places are taken, whoever ends next comes here again.
+// When the timer has something to do for it; UINT64_MAX: never, for when all
+// places are taken, whoever ends next asks.
+static uint64_t next_of(const struct host *host, uint64_t now)
+{
+	if (!host->first_over)
+		return host->hosts->deadline;
+	return !host->num_asking && host->due > now ? host->due : UINT64_MAX;
+}
+
 static void ask_due(struct hosts *hosts)
 {
 	uint64_t now = net_now(hosts->net), next = UINT64_MAX;
 	timer_clear(&hosts->timer);
 	for (size_t i = 0; i < hosts->num; i++) {
 		struct host *host = hosts->at[i];
-		if (host->num_asking)
-			continue;
-		if (host->due <= now && hosts->num_asking < ASKING_MAX)
+		if (!host->num_asking && host->due <= now && hosts->num_asking < ASKING_MAX)
 			ask(host);
-		else if (host->due < next)
-			next = host->due;
+		uint64_t due = next_of(host, now);
+		next = due < next ? due : next;
 	}
-	if (hosts->num_asking < ASKING_MAX && next != UINT64_MAX)
-		timer_set(&hosts->timer, next - now);
+	if (next != UINT64_MAX)
+		timer_set(&hosts->timer, next > now ? next - now : 0);
 }
 
 static void on_due(struct timer *timer)
 {
-	ask_due(LIST_OWNER(timer, struct hosts, timer));
+	struct hosts *hosts = LIST_OWNER(timer, struct hosts, timer);
+	bool is_late = net_now(hosts->net) >= hosts->deadline;
+	for (size_t i = 0; is_late && i < hosts->num; i++)
+		end_first(hosts->at[i]);
+	ask_due(hosts);
 }
 
 // ---- what owners call ---------------------------------------------------
@@ -255,11 +284,16 @@ size_t hosts_add(struct hosts *hosts, const char *name)
 	return hosts->num++;
 }
 
-void hosts_open(struct hosts *hosts, struct net *net, struct resolver *resolver)
+void hosts_open(struct hosts *hosts, struct net *net, struct resolver *resolver,
+    const struct hosts_options *options)
 {
 	hosts->net = net;
 	hosts->resolver = resolver;
+	hosts->answers = options->answers;
+	hosts->deadline = net_now(net) + 2 * options->tries * options->timeout_ms;
 	timer_init(&hosts->timer, net, on_due);
+	for (size_t i = 0; hosts->answers && i < hosts->num; i++)
+		recall(hosts->at[i]);
 	ask_due(hosts);
 }
 
@@ -307,12 +341,19 @@ enum host_match hosts_match(const struct hosts *hosts, size_t index, const struc
 	const struct host *host = hosts->at[index];
 	const struct kind *kind = &host->kinds[addr->any.sa_family == AF_INET6 ? KIND_V6 : KIND_V4];
 	struct rdns_key wanted = rdns_key_of(addr);
-	for (size_t i = 0; i < kind->num; i++)
-		if (memcmp(&kind->keys[i], &wanted, sizeof(wanted)) == 0)
+	for (size_t i = 0; i < kind->last.num; i++)
+		if (memcmp(&kind->last.addrs[i], &wanted, sizeof(wanted)) == 0)
 			return HOST_MATCHES;
 	if (kind->is_known)
 		return HOST_DIFFERS;
-	return host->was_asked ? HOST_FAILED : HOST_UNKNOWN;
+	return host->first_over ? HOST_FAILED : HOST_UNKNOWN;
+}
+
+// Whether hosts_match may still say HOST_UNKNOWN.
+static bool is_awaited(const struct host *host)
+{
+	return !host->first_over &&
+	       !(host->kinds[KIND_V4].is_known && host->kinds[KIND_V6].is_known);
 }
 
 static void run_wait(struct net_task *task)
@@ -330,7 +371,7 @@ void hosts_wait_start(struct hosts_wait *wait, struct hosts *hosts, size_t index
 	wait->net = hosts->net;
 	wait->task.run = run_wait;
 	list_add_last(&host->waiting, &wait->link);
-	if (host->was_asked)
+	if (!is_awaited(host))
 		wake_all(host);
 }
 

@@ -1,10 +1,10 @@
 // key.h: what shared pages count is found by a key: a keyed hash of an address,
 // a user, a listener.
 //
-// Used by limits.c and ledger.c.  The secret is in the pages, so all workers
-// make the same keys, and nobody outside can aim at one set of a table.  What a
-// client is, as far as anything is counted, is decided here: of IPv6 a /64,
-// which one client has to itself; of users the name without regard to case and
+// Used by limits.c, ledger.c and host_answers.c.  The secret is in the pages, so
+// all workers make the same keys, and nobody outside can aim at one set of a
+// table.  What a client is, as far as anything is counted, is decided here: of
+// IPv6 a /64, which one client has to itself; of users the name without regard to case and
 // outer spaces.  A realm is part of the name as it stands: only the store knows
 // which of anna, anna@example.org and DOMAIN\anna are one.
 #ifndef POPGATE_POLICY_KEY_H

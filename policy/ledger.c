@@ -168,7 +168,7 @@ uint64_t ledger_key_pair(
     const struct ledger *ledger, const struct addr *ip, struct str backend, struct str user)
 {
 	uint64_t key = ledger_key_user(ledger, backend, user);
-	return key_further(&ledger->secret, 'p', key, key_ip(ip));
+	return key_further(&ledger->secret, 'p', key, key_site(ip));
 }
 
 // ---- connections --------------------------------------------------------

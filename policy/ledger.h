@@ -39,7 +39,9 @@ int ledger_fd(const struct ledger *ledger);
 void ledger_free(struct ledger **ledger);
 
 // An address, a user of a backend, a user at an address, see key.h.  Good for
-// the tables here and for limits.h.
+// the tables here and for limits.h.  In the pair an IPv6 address is its /48 only:
+// pairs are kept for a month, and a user who logs in well from each /64 of a large
+// block would drive everybody else's out of their table.
 uint64_t ledger_key_ip(const struct ledger *ledger, const struct addr *ip);
 uint64_t ledger_key_user(const struct ledger *ledger, struct str backend, struct str user);
 uint64_t ledger_key_pair(

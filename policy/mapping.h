@@ -1,9 +1,9 @@
 // mapping.h: memory that all processes of popgate share: a memfd of a fixed size.
 //
-// Used by limits.c and ledger.c, each for pages of its own.  Made by the
-// supervisor, inherited by workers, handed over the supervisor's execv by its
-// descriptor.  Who reads pages that another version made must not misread them:
-// they begin with a number for what they are and how they are laid out.
+// Used by limits.c, ledger.c and host_answers.c, each for pages of its own.  Made
+// by the supervisor, inherited by workers, handed over the supervisor's execv by
+// its descriptor.  Who reads pages that another version made must not misread
+// them: they begin with a number for what they are and how they are laid out.
 #ifndef POPGATE_POLICY_MAPPING_H
 #define POPGATE_POLICY_MAPPING_H
 

@@ -34,7 +34,7 @@ static bool open_resolver(
 }
 
 bool names_open(struct names *names, struct net *net, const struct config *config,
-    struct rulebook *rulebook, size_t num_shares, struct text *why)
+    struct rulebook *rulebook, struct host_answers *answers, size_t num_shares, struct text *why)
 {
 	const struct resolver_options *options = &config->resolver;
 	const struct rdns_options rdns = {
@@ -44,13 +44,18 @@ bool names_open(struct names *names, struct net *net, const struct config *confi
 	    .min_ttl_ms = options->min_ttl,
 	    .max_ttl_ms = options->max_ttl,
 	};
+	const struct hosts_options hosts = {
+	    .timeout_ms = options->timeout,
+	    .tries = (unsigned)options->tries,
+	    .answers = answers,
+	};
 	*names = (struct names){.rulebook = rulebook};
 	if (!options->servers.num)
 		return true;
 	if (!open_resolver(names, net, options, why))
 		return false;
 	names->rdns = rdns_open(net, names->resolver, &rdns);
-	hosts_open(rulebook->hosts, net, names->resolver);
+	hosts_open(rulebook->hosts, net, names->resolver, &hosts);
 	return true;
 }
 

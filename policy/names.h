@@ -16,10 +16,12 @@ struct names {
 };
 
 // Opens what the configuration asks for, and begins to look up the hosts of the
-// rules; one of num_shares processes that share the memory for answers.
-// Borrows the rulebook.  False with the reason in *why.
+// rules; one of num_shares processes that share the memory for reverse names.
+// Borrows the rulebook and the hosts' answers of other processes (NULL: none).
+// False with the reason in *why.
 __attribute__((warn_unused_result)) bool names_open(struct names *names, struct net *net,
-    const struct config *config, struct rulebook *rulebook, size_t num_shares, struct text *why);
+    const struct config *config, struct rulebook *rulebook, struct host_answers *answers,
+    size_t num_shares, struct text *why);
 
 // Drops all questions, and the rulebook's hosts with them; what is on the loop
 // ends with its next turn.

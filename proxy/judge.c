@@ -23,7 +23,8 @@ bool judge_open(struct judge *judge, const char *path)
 		return false;
 	net_init(&judge->net);
 	judge->is_open = true;
-	if (!names_open(&judge->names, &judge->net, judge->config, &judge->rulebook, 1, &why)) {
+	if (!names_open(
+	        &judge->names, &judge->net, judge->config, &judge->rulebook, NULL, 1, &why)) {
 		fprintf(stderr, "popgate: %s\n", room);
 		return false;
 	}

@@ -251,6 +251,42 @@ struct config *config_load(const char *path, struct problems *problems)
 	return config;
 }
 
+static void free_certificates(struct config *c)
+{
+	for (size_t i = 0; i < c->num_certificates; i++) {
+		option_free_all(&option_sections[SECTION_certificate], &c->certificates[i].options);
+		free(c->certificates[i].name);
+	}
+	free(c->certificates);
+}
+
+static void free_backends(struct config *c)
+{
+	for (size_t i = 0; i < c->num_backends; i++) {
+		option_free_all(&option_sections[SECTION_backend], &c->backends[i].options);
+		free(c->backends[i].name);
+	}
+	free(c->backends);
+}
+
+static void free_policies(struct config *c)
+{
+	for (size_t i = 0; i < c->num_policies; i++) {
+		option_free_all(&option_sections[SECTION_policy], &c->policies[i].options);
+		free(c->policies[i].name);
+	}
+	free(c->policies);
+}
+
+static void free_listeners(struct config *c)
+{
+	for (size_t i = 0; i < c->num_listeners; i++) {
+		option_free_all(&option_sections[SECTION_listener], &c->listeners[i].options);
+		free(c->listeners[i].name);
+	}
+	free(c->listeners);
+}
+
 void config_free(struct config **config)
 {
 	struct config *c = *config;
@@ -260,26 +296,10 @@ void config_free(struct config **config)
 	option_free_all(&option_sections[SECTION_log], &c->log);
 	option_free_all(&option_sections[SECTION_geoip], &c->geoip);
 	option_free_all(&option_sections[SECTION_resolver], &c->resolver);
-	for (size_t i = 0; i < c->num_certificates; i++) {
-		option_free_all(&option_sections[SECTION_certificate], &c->certificates[i].options);
-		free(c->certificates[i].name);
-	}
-	for (size_t i = 0; i < c->num_backends; i++) {
-		option_free_all(&option_sections[SECTION_backend], &c->backends[i].options);
-		free(c->backends[i].name);
-	}
-	for (size_t i = 0; i < c->num_policies; i++) {
-		option_free_all(&option_sections[SECTION_policy], &c->policies[i].options);
-		free(c->policies[i].name);
-	}
-	for (size_t i = 0; i < c->num_listeners; i++) {
-		option_free_all(&option_sections[SECTION_listener], &c->listeners[i].options);
-		free(c->listeners[i].name);
-	}
-	free(c->certificates);
-	free(c->backends);
-	free(c->policies);
-	free(c->listeners);
+	free_certificates(c);
+	free_backends(c);
+	free_policies(c);
+	free_listeners(c);
 	free(c->path);
 	free(c);
 	*config = NULL;

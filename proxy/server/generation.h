@@ -59,6 +59,7 @@ struct generations {
 	struct sockets sockets;
 	struct limits *limits;
 	struct ledger *ledger;
+	struct host_answers *host_answers;
 	int private_fds[2]; // of the supervisor's, closed in workers; -1: none
 };
 

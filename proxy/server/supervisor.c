@@ -435,6 +435,17 @@ static bool open_ledger(struct supervisor *supervisor)
 	return generations->ledger;
 }
 
+// After an upgrade from another version the name servers have to answer again,
+// as after a start.
+static bool open_host_answers(struct generations *generations)
+{
+	if (!generations->host_answers)
+		generations->host_answers = host_answers_new();
+	if (!generations->host_answers)
+		log_why(LOG_start_failed, "cannot make the shared pages: %s", strerror(errno));
+	return generations->host_answers;
+}
+
 static bool prepare(struct supervisor *supervisor)
 {
 	int state = upgrade_inherited();
@@ -445,7 +456,8 @@ static bool prepare(struct supervisor *supervisor)
 		log_why(LOG_start_failed, "cannot watch for signals: %s", strerror(errno));
 		return false;
 	}
-	return open_limits(supervisor) && open_ledger(supervisor);
+	return open_limits(supervisor) && open_ledger(supervisor) &&
+	       open_host_answers(&supervisor->generations);
 }
 
 static void serve(struct supervisor *supervisor)
@@ -480,6 +492,7 @@ int supervisor_run(const char *config_path, char **argv)
 		serve(&supervisor);
 	limits_free(&supervisor.generations.limits);
 	ledger_free(&supervisor.generations.ledger);
+	host_answers_free(&supervisor.generations.host_answers);
 	if (supervisor.generations.private_fds[FD_SIGNALS] >= 0)
 		close(supervisor.generations.private_fds[FD_SIGNALS]);
 	free(supervisor.fds);

@@ -1,10 +1,11 @@
 // upgrade.c: the state of the supervisor, to and from text.  See upgrade.h.
 //
-//     popgate-state 2
+//     popgate-state 3
 //     drain-timeout 3600000
 //     log 0 2 /var/log/popgate.log
 //     limits 5
 //     ledger 6
+//     host-answers 8
 //     last-generation 7
 //     bound [::]:995 [::]:995 pop3s       as configured, as bound, listener
 //     socket 6                            belongs to the bound above
@@ -25,7 +26,7 @@
 #include "proxy/base/log.h"
 #include "proxy/server/clock.h"
 
-enum { VERSION = 2, FIELDS_MAX = 5 };
+enum { VERSION = 3, FIELDS_MAX = 5 };
 
 static const char variable[] = "POPGATE_UPGRADE";
 
@@ -96,6 +97,7 @@ static void write_state(FILE *out, const struct upgrade_state *state)
 	}
 	fprintf(out, "limits %d\n", limits_fd(generations->limits));
 	fprintf(out, "ledger %d\n", ledger_fd(generations->ledger));
+	fprintf(out, "host-answers %d\n", host_answers_fd(generations->host_answers));
 	fprintf(out, "last-generation %u\n", generations->last_number);
 	for (const struct bound *b = generations->sockets.bounds; b; b = b->next)
 		write_bound(out, b);
@@ -137,6 +139,7 @@ static void keep_all_open(const struct generations *generations, bool keep)
 {
 	keep_open(limits_fd(generations->limits), keep);
 	keep_open(ledger_fd(generations->ledger), keep);
+	keep_open(host_answers_fd(generations->host_answers), keep);
 	for (const struct bound *b = generations->sockets.bounds; b; b = b->next)
 		for (size_t i = 0; i < b->num_fds; i++)
 			keep_open(b->fds[i], keep);
@@ -256,6 +259,17 @@ static bool read_ledger(struct reader *reader, const struct str *fields)
 	return true;
 }
 
+static bool read_host_answers(struct reader *reader, const struct str *fields)
+{
+	int fd;
+	if (!read_fd(fields[0], &fd) || reader->generations->host_answers)
+		return false;
+	reader->generations->host_answers = host_answers_open(fd);
+	if (!reader->generations->host_answers)
+		close(fd);
+	return true;
+}
+
 static bool read_last_generation(struct reader *reader, const struct str *fields)
 {
 	uint64_t number;
@@ -348,6 +362,7 @@ static const struct line_kind {
     {"log", 3, true, read_log},
     {"limits", 1, false, read_limits},
     {"ledger", 1, false, read_ledger},
+    {"host-answers", 1, false, read_host_answers},
     {"last-generation", 1, false, read_last_generation},
     {"bound", 3, true, read_bound},
     {"socket", 1, false, read_socket},

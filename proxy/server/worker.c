@@ -156,7 +156,7 @@ static void open_names(void)
 	char room[256];
 	struct text why = TEXT(room);
 	if (!names_open(&worker.names, &worker.net, start->snapshot->config,
-	        &start->snapshot->rulebook, start->num_workers, &why)) {
+	        &start->snapshot->rulebook, start->host_answers, start->num_workers, &why)) {
 		log_why(LOG_start_failed, "worker: %s", room);
 		exit(EXIT_FAILURE);
 	}

@@ -9,6 +9,7 @@
 
 #include <stddef.h>
 
+#include "policy/host_answers.h"
 #include "policy/ledger.h"
 #include "policy/limits.h"
 #include "proxy/server/sandbox.h"
@@ -25,6 +26,7 @@ struct worker_start {
 	struct snapshot *snapshot; // the worker's own copy
 	struct limits *limits;
 	struct ledger *ledger;
+	struct host_answers *host_answers;
 	size_t num_workers; // of this generation
 	unsigned id;        // of the place in the limits' pages
 	int channel;

@@ -123,7 +123,8 @@ static void open_bench(struct bench *bench)
 	net_init(&bench->net);
 	bench->server.on_query = on_query;
 	name_server_open(&bench->server, &bench->net);
-	const struct resolver_setup setup = {&bench->server.addr, 1, TIMEOUT_MS, 1};
+	const struct resolver_setup setup = {
+	    .servers = &bench->server.addr, .num_servers = 1, .timeout_ms = TIMEOUT_MS, .tries = 1};
 	bench->resolver = resolver_new(&bench->net, &setup, &why);
 	BUG_ON(!bench->resolver);
 	bench->rdns = rdns_open(&bench->net, bench->resolver, &options);

@@ -130,7 +130,10 @@ static int open_fixture(void **state)
 	timer_set(&fixture->deadline, DEADLINE_MS);
 	fixture->server.on_query = on_query;
 	name_server_open(&fixture->server, &fixture->net);
-	const struct resolver_setup setup = {&fixture->server.addr, 1, TIMEOUT_MS, 1};
+	const struct resolver_setup setup = {.servers = &fixture->server.addr,
+	    .num_servers = 1,
+	    .timeout_ms = TIMEOUT_MS,
+	    .tries = 1};
 	fixture->resolver = resolver_new(&fixture->net, &setup, &why);
 	fixture->rdns = rdns_open(&fixture->net, fixture->resolver, &options);
 	fixture->tables = tables_new();
@@ -160,6 +163,7 @@ static void use_rules(const char *const *texts)
 	static struct place places[RULES_MAX];
 	struct text_list list = {(char **)texts, places, 0};
 	struct problems problems;
+	const struct hosts_options hosts = {.timeout_ms = TIMEOUT_MS, .tries = 1};
 	while (list.num < RULES_MAX && texts[list.num])
 		list.num++;
 	const struct policy_source source = {
@@ -176,7 +180,7 @@ static void use_rules(const char *const *texts)
 	problems_init(&problems);
 	fixture->policy = policy_new(&source, fixture->tables, fixture->hosts, &problems);
 	check_str(STR("problems"), text_str(&problems.text), STR(""));
-	hosts_open(fixture->hosts, &fixture->net, fixture->resolver);
+	hosts_open(fixture->hosts, &fixture->net, fixture->resolver, &hosts);
 }
 
 static void on_done(struct decision *decision)

@@ -1,11 +1,13 @@
 // hosts_test.c: the promises of policy/hosts.h, with a name server that answers
 // from a table: names are looked up at start and again, the last good answer
-// stays, and who waits for the first is told once, from the loop, unless
-// cancelled.
+// stays, for the next who opens the hosts too, and who waits for the first is
+// told once, in time, from the loop, unless cancelled.
 #include "policy/hosts.h"
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
 
 #include "proxy/net/resolve.h"
 #include "proxy/net/timer.h"
@@ -17,6 +19,7 @@ enum {
 	WAITS = 100,
 	DEADLINE_MS = 40 * 1000,
 	TICK_MS = 2,
+	QUICK_MS = 50,
 	SOON_MS = 20, // until a name is looked up again, in tests of that
 	TTL_S = 600,
 	TURNS = 20,
@@ -35,6 +38,7 @@ struct fixture {
 	uint64_t deadline;
 	struct zone zone;
 	struct resolver *resolver;
+	struct host_answers *answers;
 	struct hosts *hosts;
 	struct op ops[WAITS];
 	unsigned done; // in all
@@ -127,9 +131,21 @@ static void open_hosts(uint64_t timeout_ms)
 	    .tries = 1};
 	fixture->resolver = resolver_new(&fixture->net, &setup, &why);
 	assert_non_null(fixture->resolver);
+	const struct hosts_options options = {
+	    .timeout_ms = timeout_ms, .tries = 1, .answers = fixture->answers};
 	fixture->in_call = true;
-	hosts_open(fixture->hosts, &fixture->net, fixture->resolver);
+	hosts_open(fixture->hosts, &fixture->net, fixture->resolver, &options);
 	fixture->in_call = false;
+}
+
+// As the next worker does.
+static void open_again(uint64_t timeout_ms)
+{
+	hosts_close(&fixture->hosts);
+	resolver_close(&fixture->resolver);
+	fixture->hosts = hosts_new();
+	hosts_add(fixture->hosts, "a.test");
+	open_hosts(timeout_ms);
 }
 
 // And waits for the first answer.
@@ -170,6 +186,7 @@ static int close_fixture(void **state)
 	unsigned done = fixture->done;
 	hosts_close(&fixture->hosts);
 	assert_null(fixture->hosts);
+	host_answers_free(&fixture->answers);
 	for (size_t i = 0; i < WAITS; i++)
 		cancel(&fixture->ops[i]); // does no harm
 	resolver_close(&fixture->resolver);
@@ -267,7 +284,7 @@ static void test_silence(void **state)
 	(void)state;
 	fixture->zone.otherwise = ZONE_NOTHING;
 	add("a.test");
-	open_and_wait(50);
+	open_and_wait(QUICK_MS);
 	check_match(0, "192.0.2.1", HOST_FAILED);
 	assert_int_equal(logged_lines("why=timeout"), 1);
 	assert_int_equal(logged_lines("host_not_found"), 0);
@@ -394,7 +411,187 @@ static void test_found_at_last(void **state)
 	WAIT(match(0, "192.0.2.1") == HOST_MATCHES);
 }
 
+// ---- what others were told ----------------------------------------------
+
+static void open_remembering(void)
+{
+	fixture->answers = host_answers_new();
+	assert_non_null(fixture->answers);
+	add("a.test");
+	open_and_wait(DEADLINE_MS);
+}
+
+static void fall_silent(void)
+{
+	for (size_t i = 0; i < fixture->zone.num_rows; i++)
+		fixture->zone.rows[i].says = ZONE_NOTHING;
+	fixture->zone.otherwise = ZONE_NOTHING;
+}
+
+static void test_remembered(void **state)
+{
+	(void)state;
+	add_v4("a.test", "192.0.2.1 192.0.2.2");
+	open_remembering();
+	fall_silent();
+	open_again(QUICK_MS);
+	check_match(0, "192.0.2.1", HOST_MATCHES);
+	check_match(0, "192.0.2.2", HOST_MATCHES);
+	check_match(0, "192.0.2.3", HOST_DIFFERS);
+	check_match(0, "2001:db8::1", HOST_DIFFERS);
+	start(&fixture->ops[1], 0); // waits for the loop alone
+	settle();
+	assert_int_equal(fixture->ops[1].done, 1);
+	WAIT(logged_lines("host_failed"));
+	settle();
+	check_match(0, "192.0.2.1", HOST_MATCHES);
+}
+
+// One that knows the answer asks all the same, and the next knows what it got.
+static void test_remembered_and_asked_anew(void **state)
+{
+	(void)state;
+	struct zone_row *row = add_v4("a.test", "192.0.2.1");
+	open_remembering();
+	row->values = "192.0.2.2";
+	open_again(DEADLINE_MS);
+	check_match(0, "192.0.2.2", HOST_DIFFERS);
+	WAIT(match(0, "192.0.2.2") == HOST_MATCHES);
+	check_match(0, "192.0.2.1", HOST_DIFFERS);
+	fall_silent();
+	open_again(DEADLINE_MS);
+	check_match(0, "192.0.2.1", HOST_DIFFERS);
+	check_match(0, "192.0.2.2", HOST_MATCHES);
+}
+
+// A vanished name keeps what it had, over a worker that never saw it.
+static void test_remembered_on_nxdomain(void **state)
+{
+	(void)state;
+	struct zone_row *row = add_v4("a.test", "192.0.2.1");
+	open_remembering();
+	fixture->zone.otherwise = row->says = ZONE_NXDOMAIN;
+	for (unsigned i = 1; i <= 2; i++) {
+		open_again(DEADLINE_MS);
+		WAIT(logged_lines("host_not_found") == i);
+		check_match(0, "192.0.2.1", HOST_MATCHES);
+	}
+}
+
+static void test_no_failure_is_remembered(void **state)
+{
+	(void)state;
+	fixture->zone.otherwise = ZONE_NXDOMAIN;
+	open_remembering();
+	check_match(0, "192.0.2.1", HOST_DIFFERS);
+	open_again(DEADLINE_MS);
+	check_match(0, "192.0.2.1", HOST_UNKNOWN);
+}
+
+static void test_one_kind_remembered(void **state)
+{
+	(void)state;
+	add_v4("a.test", "192.0.2.1");
+	add_v6("a.test", "")->says = ZONE_SERVFAIL;
+	open_remembering();
+	fall_silent();
+	open_again(QUICK_MS);
+	check_match(0, "192.0.2.1", HOST_MATCHES);
+	check_match(0, "2001:db8::1", HOST_UNKNOWN);
+	start(&fixture->ops[1], 0);
+	WAIT(fixture->ops[1].done);
+	check_match(0, "192.0.2.1", HOST_MATCHES);
+	check_match(0, "2001:db8::1", HOST_FAILED);
+}
+
+// As whoever dies while writing leaves it.
+static void spoil(const char *ip)
+{
+	struct addr addr;
+	struct stat stat;
+	int fd = host_answers_fd(fixture->answers);
+	assert_true(addr_parse(str_of(ip), 110, &addr));
+	assert_int_equal(fstat(fd, &stat), 0);
+	struct rdns_key key = rdns_key_of(&addr);
+	size_t size = (size_t)stat.st_size;
+	char *pages = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	assert_true(pages != MAP_FAILED);
+	char *at = memmem(pages, size, &key, sizeof(key));
+	assert_non_null(at);
+	at[sizeof(key) - 1] ^= 1;
+	munmap(pages, size);
+}
+
+static void test_half_written_is_unknown(void **state)
+{
+	(void)state;
+	add_v4("a.test", "192.0.2.2 192.0.2.4");
+	open_remembering();
+	spoil("192.0.2.4");
+	open_again(DEADLINE_MS);
+	check_match(0, "192.0.2.2", HOST_UNKNOWN);
+	check_match(0, "192.0.2.4", HOST_UNKNOWN);
+	check_match(0, "192.0.2.5", HOST_UNKNOWN);
+	start(&fixture->ops[1], 0);
+	WAIT(fixture->ops[1].done);
+	open_again(DEADLINE_MS); // it was written over
+	check_match(0, "192.0.2.4", HOST_MATCHES);
+}
+
 // ---- who waits ----------------------------------------------------------
+
+// Four silent servers take four times as long to ask.
+static void open_with_silent_servers(uint64_t timeout_ms)
+{
+	char room[256];
+	struct text why = TEXT(room);
+	const struct addr *one = &fixture->zone.server.addr;
+	const struct addr servers[] = {*one, *one, *one, *one};
+	const struct resolver_setup setup = {
+	    .servers = servers, .num_servers = NUM(servers), .timeout_ms = timeout_ms, .tries = 1};
+	const struct hosts_options options = {.timeout_ms = timeout_ms, .tries = 1};
+	fixture->zone.otherwise = ZONE_NOTHING;
+	fixture->resolver = resolver_new(&fixture->net, &setup, &why);
+	assert_non_null(fixture->resolver);
+	hosts_open(fixture->hosts, &fixture->net, fixture->resolver, &options);
+}
+
+// Those that are not asked for yet, as too many are, have waited as long.
+static void test_first_answers_have_one_deadline(void **state)
+{
+	enum { TIMEOUT_MS = 1000 };
+	(void)state;
+	for (unsigned i = 0; i < WAITS; i++) {
+		char name[16];
+		snprintf(name, sizeof(name), "n%u.test", i);
+		add(name);
+	}
+	uint64_t began = net_now(&fixture->net);
+	open_with_silent_servers(TIMEOUT_MS);
+	for (unsigned i = 0; i + 1 < WAITS; i++)
+		start(&fixture->ops[i], i);
+	WAIT(fixture->done == WAITS - 1);
+	uint64_t took = net_now(&fixture->net) - began;
+	assert_in_range(took, 2 * TIMEOUT_MS, 3 * TIMEOUT_MS);
+	assert_int_equal(logged_lines("host_failed"), 0); // all are asked on
+	check_match(0, "192.0.2.1", HOST_FAILED);
+	check_match(WAITS - 1, "192.0.2.1", HOST_FAILED);
+	start(&fixture->ops[WAITS - 1], WAITS - 1); // waits for the loop alone
+	settle();
+	assert_int_equal(fixture->done, WAITS);
+}
+
+static void test_late_answer(void **state)
+{
+	(void)state;
+	add("a.test");
+	open_with_silent_servers(QUICK_MS);
+	start(&fixture->ops[0], 0);
+	WAIT(fixture->ops[0].done);
+	check_match(0, "192.0.2.1", HOST_FAILED);
+	add_v4("a.test", "192.0.2.1");
+	WAIT(match(0, "192.0.2.1") == HOST_MATCHES);
+}
 
 static void test_told_once_from_the_loop(void **state)
 {
@@ -463,6 +660,14 @@ int main(void)
 	    ROW(test_kept_on_servfail_of_one_kind),
 	    ROW(test_kept_on_nxdomain),
 	    ROW(test_found_at_last),
+	    ROW(test_remembered),
+	    ROW(test_remembered_and_asked_anew),
+	    ROW(test_remembered_on_nxdomain),
+	    ROW(test_no_failure_is_remembered),
+	    ROW(test_one_kind_remembered),
+	    ROW(test_half_written_is_unknown),
+	    ROW(test_first_answers_have_one_deadline),
+	    ROW(test_late_answer),
 	    ROW(test_told_once_from_the_loop),
 	    ROW(test_cancel),
 	    ROW(test_close_drops_all),

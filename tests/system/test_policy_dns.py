@@ -488,16 +488,32 @@ def test_a_real_server_that_dies_and_comes_back(gated: Callable[..., Popgate], w
         knot.stop()
 
 
-def test_one_network_whose_zone_fails_spoils_dns_for_nobody_else(gated: Callable[..., Popgate],
-                                                                liar: FakeNameServer) -> None:
+@pytest.mark.parametrize(("script", "visits"), [(servfail, 60), (silence, 12)])
+def test_one_network_whose_zone_fails_spoils_dns_for_nobody_else(
+        gated: Callable[..., Popgate], liar: FakeNameServer, script: Script, visits: int) -> None:
     good = everybody_is("contoso.com")
-    liar.script = lambda query: servfail(query) if query.name.endswith(".66.10.in-addr.arpa") else good(query)
-    gate = gated(liar.address, "allow domain contoso.com")
+    liar.script = lambda query: (script if query.name.endswith(".66.10.in-addr.arpa") else good)(query)
+    gate = gated(liar.address, "allow domain contoso.com", resolver={"timeout": "100ms", "tries": 1})
     let_in(gate, "10.1.0.1")
-    for number in range(60):
+    for number in range(visits):
         unsure(gate, f"10.66.0.{number}")
     assert let_in(gate, "10.2.0.1")["dns"] == "confirmed"
     assert not gate.log.all("resolver_down")
+
+
+def test_where_nobody_else_comes_a_dead_resolver_costs_one_network_its_deadline_only(
+        gated: Callable[..., Popgate], liar: FakeNameServer) -> None:
+    liar.script = silence
+    gate = gated(liar.address, "allow domain contoso.com", resolver={"timeout": "100ms", "tries": 1})
+    gate.expect("resolver_down")
+    for number in range(8):
+        assert unsure(gate, f"10.66.0.{number}", "none")["dns"] == "timeout"
+    gate.log.wait("resolver_down")
+    assert unsure(gate, "10.66.0.99", "none")["dns"] == "unavailable"
+    liar.script = everybody_is("contoso.com")
+    assert let_in(gate, "10.2.0.1")["dns"] == "confirmed"  # of a network that has not failed
+    gate.log.wait("resolver_up")
+    assert let_in(gate, "10.66.0.100")["dns"] == "confirmed"
 
 
 # names of hosts
@@ -551,7 +567,7 @@ def test_a_reload_asks_for_hosts_again(gated: Callable[..., Popgate], liar: Fake
     let_in(gate, "198.51.100.77")
     liar.script = host_is("198.51.100.78")
     gate.reload_all(json.loads(gate.config_file.read_text()))
-    let_in(gate, "198.51.100.78")
+    wait_let_in(gate, itertools.repeat("198.51.100.78"))  # at first it has the address of before
     turned_away(gate, "198.51.100.77")
 
 
@@ -612,6 +628,48 @@ def test_a_host_keeps_its_address_when_the_servers_die(gated: Callable[..., Popg
     for _time in range(5):
         let_in(gate, "198.51.100.77")
     turned_away(gate, "198.51.100.78")
+
+
+def replace_worker(gate: Popgate, how: int) -> None:
+    """A reload, an upgrade, or the death of the only worker."""
+    before, mark = gate.workers(), gate.log.mark()
+    if how == signal.SIGKILL:
+        gate.expect("worker_died")
+        gate.allow("worker_delayed")
+        os.kill(before[0], how)
+    else:
+        gate.signal(how)
+        gate.log.wait("reload_done" if how == signal.SIGHUP else "upgrade_done", since=mark)
+    wait_gone(before)
+    gate.wait_workers(1)
+
+
+@pytest.mark.parametrize("failure", [servfail, silence])
+@pytest.mark.parametrize("how", [signal.SIGHUP, signal.SIGUSR2, signal.SIGKILL])
+def test_new_workers_keep_the_address_of_a_host_when_the_servers_are_dead(
+        gated: Callable[..., Popgate], liar: FakeNameServer, how: int, failure: Script) -> None:
+    """At once: nobody waits for servers that are silent."""
+    liar.script = host_is("198.51.100.77")
+    gate = gated(liar.address, "allow host office.contoso.com", resolver={"timeout": "10s"})
+    let_in(gate, "198.51.100.77")
+    liar.script = failure
+    for _time in range(2):
+        replace_worker(gate, how)
+        let_in(gate, "198.51.100.77")
+        assert turned_away(gate, "198.51.100.78")["ms"] < 2000
+    liar.script = host_is("198.51.100.78")
+    if failure is servfail:
+        wait_let_in(gate, itertools.repeat("198.51.100.78"))  # it asks on
+
+
+def test_a_host_is_not_waited_for_longer_than_reverse_names_are(gated: Callable[..., Popgate],
+                                                                liar: FakeNameServer) -> None:
+    """However many name servers are silent: from the worker's start twice tries and timeout for all hosts together."""
+    liar.script = silence
+    gate = gated(liar.address, "allow host office.contoso.com", "allow host home.contoso.com",
+                 resolver={"servers": [liar.address] * 4, "timeout": "1s", "tries": 1})
+    assert unsure(gate, "198.51.100.77")["ms"] < 2000 + 1500
+    assert unsure(gate, "198.51.100.77")["ms"] < 1000
 
 
 # reload, upgrade, stop

@@ -33,6 +33,7 @@ static void done(struct generations *generations)
 	sockets_release(&generations->sockets, &plan);
 	limits_free(&generations->limits);
 	ledger_free(&generations->ledger);
+	host_answers_free(&generations->host_answers);
 	assert_null(generations->newest);
 	assert_null(generations->sockets.bounds);
 }
@@ -82,12 +83,17 @@ static void check_read_back(const struct generations *generations)
 	assert_int_equal(serving->plan->num_items, 1);
 	assert_non_null(generations->limits);
 	assert_non_null(generations->ledger);
+	assert_non_null(generations->host_answers);
 }
 
 static void test_write_and_read(void **state)
 {
 	struct generations before = {
-	    .last_number = 9, .limits = limits_new(), .ledger = ledger_new()};
+	    .last_number = 9,
+	    .limits = limits_new(),
+	    .ledger = ledger_new(),
+	    .host_answers = host_answers_new(),
+	};
 	struct generations after = {0};
 	struct upgrade_state written = {.generations = &before, .drain_timeout_ms = 3600000};
 	char room[256];
@@ -125,7 +131,7 @@ static bool reads(struct str text)
 	return read;
 }
 
-#define FIRST "popgate-state 2\n"
+#define FIRST "popgate-state 3\n"
 
 static const struct str refused[] = {
     STR(""),
@@ -144,6 +150,7 @@ static const struct str refused[] = {
     STR(FIRST "limits 99999\nend\n"),
     STR(FIRST "limits -\nend\n"),
     STR(FIRST "ledger 99999\nend\n"),
+    STR(FIRST "host-answers 99999\nend\n"),
     STR(FIRST "socket 0\nend\n"),
     STR(FIRST "bound 127.0.0.1:0 127.0.0.1:1\nend\n"),
     STR(FIRST "bound localhost:0 127.0.0.1:1 a\nend\n"),
@@ -156,7 +163,7 @@ static const struct str refused[] = {
     STR(FIRST "generation 1 serving -\nworker 4711 0 - 2 1\nend\n"),
     STR(FIRST "generation 1 serving -\nworker 4711 0 99999 1 1\nend\n"),
     STR("popgate-state x\nend\n"),
-    STR("popgate-state 3\ndrain-timeout x\nend\n"),
+    STR("popgate-state 4\ndrain-timeout x\nend\n"),
 };
 
 static const struct str accepted[] = {
@@ -164,7 +171,8 @@ static const struct str accepted[] = {
     STR(FIRST "drain-timeout 0\nend\n"),
     STR(FIRST "bound 127.0.0.1:0 127.0.0.1:1 a name\nend\n"),
     STR(FIRST "generation 1 serving -\nworker 4711 0 - 1 1\nend\n"),
-    STR("popgate-state 3\nunknown 1\ndrain-timeout 1 2 3\nend\n"),
+    STR("popgate-state 4\nunknown 1\ndrain-timeout 1 2 3\nend\n"),
+    STR("popgate-state 2\nend\n"),
     STR("popgate-state 1\nend\n"),
 };
 
