@@ -250,8 +250,7 @@ static void log_change(enum breaker_change change, enum resolve_status status)
 static void tell_breaker(struct lookup *lookup, enum resolve_status status)
 {
 	struct rdns *rdns = lookup->rdns;
-	bool failed =
-	    status != RESOLVE_OK && status != RESOLVE_NXDOMAIN && status != RESOLVE_NODATA;
+	bool failed = status == RESOLVE_TIMEOUT || status == RESOLVE_UNREACHABLE;
 	enum breaker_change change = breaker_tell(
 	    &rdns->breaker, lookup->pass, lookup->network->key, failed, net_now(rdns->net));
 	log_change(change, status);
@@ -259,12 +258,17 @@ static void tell_breaker(struct lookup *lookup, enum resolve_status status)
 		hasten_waiting(rdns);
 }
 
+static void give_pass_back(struct lookup *lookup)
+{
+	breaker_give_back(&lookup->rdns->breaker, lookup->pass, lookup->network->key);
+}
+
 // Names' own zones say nothing of the name servers, which have just answered.
 static void on_reverse(struct rdns_lookup *op, enum resolve_status status)
 {
 	struct lookup *lookup = LIST_OWNER(op, struct lookup, op);
 	if (status == RESOLVE_BUSY)
-		breaker_give_back(&lookup->rdns->breaker, lookup->pass);
+		give_pass_back(lookup);
 	else
 		tell_breaker(lookup, status);
 }
@@ -273,7 +277,7 @@ static void give_up(struct lookup *lookup)
 {
 	list_remove(&lookup->waiting);
 	if (!lookup->has_turn)
-		breaker_give_back(&lookup->rdns->breaker, lookup->pass);
+		give_pass_back(lookup);
 	else if (!lookup->op.reverse_known)
 		tell_breaker(lookup, RESOLVE_TIMEOUT);
 	rdns_lookup_stop(&lookup->op);
@@ -331,7 +335,7 @@ static struct lookup *begin(struct rdns *rdns, const struct addr *addr)
 	struct network *network = find_network(rdns, network_key);
 	unsigned pass = 0;
 	if (is_place_left(rdns, network))
-		pass = breaker_admit(&rdns->breaker, net_now(rdns->net));
+		pass = breaker_admit(&rdns->breaker, network_key, net_now(rdns->net));
 	if (!pass)
 		return NULL;
 	struct lookup *lookup = new_lookup(rdns, addr);
@@ -406,6 +410,14 @@ void rdns_cancel(struct rdns_query *query)
 
 // ---- the whole ----------------------------------------------------------
 
+// For two questions.  A server that answers is heard although all others are
+// silent, even those that are asked before it.
+static uint64_t deadline_of(const struct resolver *resolver, const struct rdns_options *options)
+{
+	unsigned servers = resolver_num_servers(resolver);
+	return 2 * options->timeout_ms * (options->tries > servers ? options->tries : servers);
+}
+
 struct rdns *rdns_open(
     struct net *net, struct resolver *resolver, const struct rdns_options *options)
 {
@@ -418,7 +430,7 @@ struct rdns *rdns_open(
 	cache.secret = rdns->secret;
 	rdns->net = net;
 	rdns->resolver = resolver;
-	rdns->deadline_ms = 2 * options->tries * options->timeout_ms;
+	rdns->deadline_ms = deadline_of(resolver, options);
 	rdns->cache = rdns_cache_new(&cache);
 	breaker_init(&rdns->breaker);
 	timer_init(&rdns->timer, net, on_due);

@@ -7,12 +7,13 @@
 // What a client can cost: its address is asked for once in the lifetime of the
 // answer, failures included, and no answer takes longer than the deadline: twice
 // tries x timeout, as names and their addresses are asked for one after the
-// other.  There are places for 8192 lookups (RDNS_UNAVAILABLE beyond that), of
-// which 2000 ask at a time while the others wait for their turn.  Who owns a
-// network (rdns_network) and has its reverse zone be silent could take all of
-// them; so each network has its share, a small one when they are getting few.
-// When the name servers do not answer any more (breaker.h), nobody waits:
-// RDNS_UNAVAILABLE.
+// other; with more servers than tries (at most RESOLVER_SERVERS_MAX), twice
+// servers x timeout, so that each is asked for both.  There are places for 8192
+// lookups (RDNS_UNAVAILABLE beyond that), of which 4000 ask at a time while the
+// others wait for their turn.  Who owns a network (rdns_network) and has its
+// reverse zone be silent could take all of them; so each network has its share,
+// a small one when they are getting few.  When the name servers do not answer
+// any more (breaker.h), nobody waits: RDNS_UNAVAILABLE.
 //
 // An answer that is used in the last tenth of its life is asked for anew
 // meanwhile, so that a busy client never waits again.
@@ -37,8 +38,8 @@ struct rdns;
 enum {
 	RDNS_PLACES = 8192,
 	RDNS_PLACES_SHARE = 256, // of one network, when half of all are taken
-	// With at most two questions each; 96 of the resolver's are left to others.
-	RDNS_TURNS = 2000,
+	// With at most two questions each; 192 of the resolver's are left to others.
+	RDNS_TURNS = 4000,
 	RDNS_TURNS_SHARE = 512,
 	RDNS_TURNS_SMALL_SHARE = 64, // when half of all are taken
 };

@@ -5,7 +5,8 @@
 // legal size, in lower case and still in labels: two names are the same exactly
 // if these bytes are.  A compression pointer must lead to before where the name
 // (or the piece that the last pointer led to) began, so that each step is
-// nearer to the beginning and none can be taken twice.
+// nearer to the beginning and none can be taken twice.  No name needs more of
+// them than it can have labels; one that has more is refused.
 //
 // The first pass over the records checks them all; later ones look for one
 // kind.  At most DNS_RECORDS_MAX records by DNS_CHAIN_MAX + 3 passes.
@@ -24,6 +25,7 @@ enum {
 	FLAG_TRUNCATED = 0x0200,
 	FLAGS_RCODE = 0x000f,
 	POINTER = 0xc0,
+	POINTERS_MAX = DNS_WIRE_MAX / 2, // each label is two bytes at least
 };
 
 // A name as it is on the wire, uncompressed, in lower case.
@@ -106,12 +108,13 @@ static bool take_pointer(struct str message, size_t at, size_t from, size_t *out
 static bool take_name(struct str message, size_t *at, struct wire_name *out)
 {
 	size_t here = *at, from = *at, behind = 0;
+	unsigned pointers = 0;
 	out->len = 0;
 	while (has(message, here, 1)) {
 		unsigned byte = byte_at(message, here);
 		if ((byte & POINTER) == POINTER) {
 			behind = behind ? behind : here + 2;
-			if (!take_pointer(message, here, from, &from))
+			if (++pointers > POINTERS_MAX || !take_pointer(message, here, from, &from))
 				return false;
 			here = from;
 			continue;

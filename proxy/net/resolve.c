@@ -64,6 +64,9 @@ struct lane {
 struct server {
 	struct addr addr;
 	bool no_edns;
+	unsigned failures;    // since its last answer
+	uint64_t answered_at; // 0: never did
+	uint64_t recheck_at;
 };
 
 struct resolver {
@@ -72,6 +75,7 @@ struct resolver {
 	unsigned num_servers;
 	unsigned tries;
 	int timeout_ms;
+	uint64_t recheck_ms;
 	struct lane lanes[LANES]; // each server's follow one another
 	unsigned num_lanes;
 	unsigned num_queries;
@@ -83,6 +87,7 @@ struct resolver_query {
 	struct resolve *resolve; // NULL: nobody waits any more
 	struct resolver *resolver;
 	struct lane *lane; // NULL: not with c-ares
+	unsigned first;    // server
 	unsigned attempt;
 	unsigned failed_servers; // a bit for each that answered with a failure
 	struct dns_query message;
@@ -211,14 +216,12 @@ static void on_socket(void *context, ares_socket_t fd, int readable, int writabl
 
 // ---- queries ------------------------------------------------------------
 
-static struct resolver_query *new_query(struct resolve *resolve, const struct dns_query *message)
+static struct resolver_query *new_query(struct resolver *resolver, const struct dns_query *message)
 {
 	struct resolver_query *query = xcalloc(1, sizeof(*query));
-	query->resolve = resolve;
-	query->resolver = resolve->resolver;
+	query->resolver = resolver;
 	query->message = *message;
-	resolve->query = query;
-	resolve->resolver->num_queries++;
+	resolver->num_queries++;
 	return query;
 }
 
@@ -252,7 +255,7 @@ static struct lane *pick_lane(struct resolver *resolver, unsigned server)
 
 static unsigned server_of(const struct resolver_query *query)
 {
-	return query->attempt % query->resolver->num_servers;
+	return (query->first + query->attempt) % query->resolver->num_servers;
 }
 
 static enum resolve_status status_of(int failure, enum dns_status status)
@@ -289,6 +292,23 @@ static enum dns_status dns_status_of(const struct resolver_query *query)
 	return query->answer ? query->answer->status : DNS_OK;
 }
 
+static bool is_down(const struct server *server)
+{
+	return server->failures >= RESOLVER_DOWN_AT;
+}
+
+static void note_health(struct resolver_query *query, bool answered)
+{
+	struct server *server = &query->resolver->servers[server_of(query)];
+	uint64_t now = net_now(query->resolver->net);
+	if (answered) {
+		server->failures = 0;
+		server->answered_at = now;
+	} else if (!is_down(server) && ++server->failures == RESOLVER_DOWN_AT) {
+		server->recheck_at = now + query->resolver->recheck_ms;
+	}
+}
+
 // c-ares calls this for each ares_send, perhaps within it or within ares_cancel.
 static void on_answer(void *context, int failure, int timeouts, unsigned char *bytes, int len)
 {
@@ -299,6 +319,7 @@ static void on_answer(void *context, int failure, int timeouts, unsigned char *b
 	if (!--lane->under_way)
 		lane->used = 0; // its socket is closed next
 	lane->broken |= failure && failure != ARES_ETIMEOUT;
+	note_health(query, !failure);
 	if (!query->resolve) {
 		free_query(query);
 		return;
@@ -319,6 +340,46 @@ static void send_query(struct resolver_query *query)
 	lane->under_way++;
 	ares_send(lane->channel, query->message.at, (int)query->message.len, on_answer, query);
 	settle(lane);
+}
+
+// The server that a question begins with.
+static unsigned first_server(const struct resolver *resolver)
+{
+	const struct server *servers = resolver->servers;
+	unsigned last = 0;
+	for (unsigned i = 0; i < resolver->num_servers; i++) {
+		if (!is_down(&servers[i]))
+			return i;
+		if (servers[i].answered_at > servers[last].answered_at)
+			last = i;
+	}
+	return last;
+}
+
+// Asks those before `first` that have been down for long the same, for nobody.
+static void recheck(struct resolver *resolver, unsigned first, const struct dns_query *message)
+{
+	uint64_t now = net_now(resolver->net);
+	for (unsigned i = 0; i < first; i++) {
+		struct server *server = &resolver->servers[i];
+		if (now < server->recheck_at || resolver->num_queries == RESOLVER_BUSY_AT)
+			continue;
+		server->recheck_at = now + resolver->recheck_ms;
+		struct resolver_query *query = new_query(resolver, message);
+		query->first = i;
+		send_query(query);
+	}
+}
+
+static void ask(struct resolve *resolve, const struct dns_query *message)
+{
+	struct resolver *resolver = resolve->resolver;
+	struct resolver_query *query = new_query(resolver, message);
+	query->resolve = resolve;
+	resolve->query = query;
+	unsigned first = query->first = first_server(resolver);
+	send_query(query);
+	recheck(resolver, first, message);
 }
 
 // A server that does not know EDNS (RFC 6891 section 7) is asked again without.
@@ -422,7 +483,7 @@ static void start(
 	else if (resolver->num_queries == RESOLVER_BUSY_AT)
 		end_soon(resolve, RESOLVE_BUSY);
 	else
-		send_query(new_query(resolve, message));
+		ask(resolve, message);
 }
 
 void resolve_start(
@@ -572,10 +633,16 @@ struct resolver *resolver_new(
 	resolver->net = net;
 	resolver->tries = options->tries;
 	resolver->timeout_ms = options->timeout_ms < INT_MAX ? (int)options->timeout_ms : INT_MAX;
+	resolver->recheck_ms = options->recheck_ms ? options->recheck_ms : RESOLVER_RECHECK_MS;
 	resolver->num_handles = 1;
 	if (!add_servers(resolver, options, why) || !open_lanes(resolver, why))
 		resolver_close(&resolver);
 	return resolver;
+}
+
+unsigned resolver_num_servers(const struct resolver *resolver)
+{
+	return resolver->num_servers;
 }
 
 static void on_timer_closed(struct timer *timer)

@@ -11,6 +11,12 @@
 // answer takes at most servers x tries x timeout, twice that if every server
 // answers at the last moment that the rest must be fetched by TCP.
 //
+// The first to be asked is the first server that is not down: silent, or not to
+// be reached, three times in a row.  Where all are, it is the one that answered
+// last: whose zone is silent can make good servers look so, too.  One that is
+// passed over is asked again every recheck_ms, beside another, so that nobody
+// waits for it; any answer of its has it back.
+//
 // What a question costs an attacker who cannot see it and forges answers: its
 // id and its source port are the kernel's choice, and the port is left for
 // another after a few dozen questions.
@@ -30,7 +36,9 @@
 
 enum {
 	RESOLVER_SERVERS_MAX = 4,
-	RESOLVER_BUSY_AT = 4096, // questions at a time
+	RESOLVER_BUSY_AT = 8192, // questions at a time
+	RESOLVER_DOWN_AT = 3,    // failures in a row
+	RESOLVER_RECHECK_MS = 30 * 1000,
 };
 
 enum resolve_status {
@@ -80,11 +88,14 @@ struct resolver_setup {
 	size_t num_servers;         // the first RESOLVER_SERVERS_MAX count; 0: the system's
 	uint64_t timeout_ms;        // of one try with one server
 	unsigned tries;
+	uint64_t recheck_ms; // 0: RESOLVER_RECHECK_MS
 };
 
 // NULL with the reason in *why when c-ares refuses.
 struct resolver *resolver_new(
     struct net *net, const struct resolver_setup *options, struct text *why);
+
+unsigned resolver_num_servers(const struct resolver *resolver);
 
 // Drops all questions; what it has on the loop ends with the loop's next turn.
 void resolver_close(struct resolver **resolver);

@@ -153,15 +153,21 @@ static void open_server(void (*on_query)(struct name_server *, struct str))
 	fixture->addrs[fixture->num_servers++] = server->addr;
 }
 
-static void open_resolver(uint64_t timeout_ms)
+static void open_resolver_that_rechecks(uint64_t timeout_ms, uint64_t recheck_ms)
 {
 	struct text why = TEXT(((char[256]){0}));
 	struct resolver_setup options = {.servers = fixture->addrs,
 	    .num_servers = fixture->num_servers,
 	    .timeout_ms = timeout_ms,
-	    .tries = TRIES};
+	    .tries = TRIES,
+	    .recheck_ms = recheck_ms};
 	fixture->resolver = resolver_new(&fixture->net, &options, &why);
 	assert_non_null(fixture->resolver);
+}
+
+static void open_resolver(uint64_t timeout_ms)
+{
+	open_resolver_that_rechecks(timeout_ms, 0);
 }
 
 // ---- who asks -----------------------------------------------------------
@@ -482,6 +488,111 @@ static void test_failure_then_silence(void **state)
 	assert_int_equal(fixture->servers[1].heard, TRIES);
 }
 
+// ---- servers that are down ----------------------------------------------
+
+static void ask_often(unsigned num)
+{
+	for (unsigned i = 0; i < num; i++) {
+		fixture->done = 0;
+		check_ask(RESOLVE_OK);
+	}
+}
+
+static void check_passed_over(void)
+{
+	unsigned first = fixture->servers[0].heard, second = fixture->servers[1].heard;
+	ask_often(20);
+	assert_int_equal(fixture->servers[0].heard, first);
+	assert_int_equal(fixture->servers[1].heard, second + 20);
+}
+
+static void test_silent_server_is_passed_over(void **state)
+{
+	(void)state;
+	open_server(say_nothing);
+	open_server(say_yes);
+	open_resolver(HASTY_MS);
+	ask_often(RESOLVER_DOWN_AT);
+	assert_int_equal(fixture->servers[0].heard, RESOLVER_DOWN_AT);
+	check_passed_over();
+}
+
+static void test_absent_server_is_passed_over(void **state)
+{
+	(void)state;
+	assert_true(addr_parse(STR("127.0.0.1:1"), 0, &fixture->addrs[0]));
+	fixture->num_servers = 1;
+	open_server(say_yes);
+	open_resolver(PATIENT_MS);
+	assert_int_equal(resolver_num_servers(fixture->resolver), 2);
+	ask_often(40);
+	assert_int_equal(fixture->servers[1].heard, 40);
+}
+
+// Its answers are failures, too, but it is there.
+static void test_failing_server_is_not_passed_over(void **state)
+{
+	(void)state;
+	open_server(say_servfail);
+	open_server(say_yes);
+	open_resolver(PATIENT_MS);
+	ask_often(10);
+	assert_int_equal(fixture->servers[0].heard, 10);
+}
+
+// Nobody waits for it meanwhile.
+static void test_silent_server_comes_back(void **state)
+{
+	enum { RECHECK_MS = 100, TIMEOUT_MS = 1000 };
+	(void)state;
+	open_server(say_nothing);
+	open_server(say_yes);
+	open_resolver_that_rechecks(TIMEOUT_MS, RECHECK_MS);
+	for (size_t i = 0; i < RESOLVER_DOWN_AT; i++)
+		start(i);
+	wait_done(RESOLVER_DOWN_AT);
+	uint64_t began = net_now(&fixture->net);
+	while (fixture->servers[0].heard == RESOLVER_DOWN_AT)
+		ask_often(1);
+	assert_in_range(net_now(&fixture->net) - began, RECHECK_MS, TIMEOUT_MS - 1);
+	check_passed_over();
+	fixture->servers[0].on_query = say_yes;
+	while (fixture->servers[0].heard < RESOLVER_DOWN_AT + 3)
+		ask_often(1);
+	unsigned second = fixture->servers[1].heard;
+	ask_often(20);
+	assert_int_equal(fixture->servers[1].heard, second);
+}
+
+// As when one's zone is silent: the dead one is still not the first.
+static void test_last_good_server_when_all_are_down(void **state)
+{
+	(void)state;
+	open_server(say_nothing);
+	open_server(say_yes);
+	open_resolver(HASTY_MS);
+	ask_often(RESOLVER_DOWN_AT);
+	fixture->servers[1].on_query = say_nothing;
+	for (unsigned i = 0; i < RESOLVER_DOWN_AT; i++) {
+		fixture->done = 0;
+		check_ask(RESOLVE_TIMEOUT);
+	}
+	fixture->servers[1].on_query = say_yes;
+	check_passed_over();
+}
+
+// Its questions to servers that are down are dropped with it.
+static void test_close_while_rechecking(void **state)
+{
+	(void)state;
+	open_server(say_nothing);
+	open_server(say_yes);
+	open_resolver_that_rechecks(HASTY_MS, 1);
+	ask_often(RESOLVER_DOWN_AT + 1);
+	while (fixture->servers[0].heard == RESOLVER_DOWN_AT)
+		ask_often(1);
+}
+
 // ---- promises -----------------------------------------------------------
 
 static void test_cancel(void **state)
@@ -557,7 +668,7 @@ static void test_many(void **state)
 		num[fixture->ops[i].status]++;
 	}
 	assert_int_equal(num[RESOLVE_OK] + num[RESOLVE_TIMEOUT], RESOLVER_BUSY_AT);
-	assert_true(num[RESOLVE_OK] > RESOLVER_BUSY_AT / 16);
+	assert_true(num[RESOLVE_OK] > RESOLVER_BUSY_AT / 32);
 	assert_int_equal(num[RESOLVE_BUSY], OPS - RESOLVER_BUSY_AT);
 	fixture->done = 0;
 	check_ask(RESOLVE_OK);
@@ -709,6 +820,12 @@ int main(void)
 	    TEST(test_second_after_servfail),
 	    TEST(test_second_after_none),
 	    TEST(test_failure_then_silence),
+	    TEST(test_silent_server_is_passed_over),
+	    TEST(test_absent_server_is_passed_over),
+	    TEST(test_failing_server_is_not_passed_over),
+	    TEST(test_silent_server_comes_back),
+	    TEST(test_last_good_server_when_all_are_down),
+	    TEST(test_close_while_rechecking),
 	    TEST(test_cancel),
 	    TEST(test_cancel_within_on_done),
 	    TEST(test_start_within_on_done),

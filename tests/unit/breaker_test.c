@@ -7,42 +7,69 @@
 
 // A script is read from left to right; the time stands still but for digits.
 //   f g   a lookup from the next of many networks fails, is answered
-//   F G   the same from one network, always the same
 //   0-9   1, 2, 4, ... 512 s go by (2 to that power)
+//   @a    the letter that follows is about network a, not the next of many; for
+//         f, g and =; there are a to e
 //   =     asks for a pass and keeps it; + the same, where it must be refused
 //   x y   the kept pass's lookup fails, is answered; z: it was never made
-//   C O H must now be closed, open, half open
+//   X     the lookup of the pass kept before that fails
+//   C O   must now be closed, open; H: open with one lookup let through
 struct row {
 	const char *name;
 	const char *script;
 };
 
-enum { ONE_NETWORK = 1000 };
+enum { MANY = 1000 };
+
+struct pass {
+	unsigned pass;
+	uint64_t network;
+};
 
 struct run {
 	struct breaker breaker;
 	uint64_t now;
 	uint64_t networks;
-	unsigned pass;
+	uint64_t chosen; // 0: none
+	struct pass pass, before;
 	struct str row;
 };
 
-static void tell(struct run *run, unsigned pass, uint64_t network, bool failed)
+static uint64_t network(struct run *run)
 {
-	enum breaker_state before = run->breaker.state;
-	enum breaker_change change = breaker_tell(&run->breaker, pass, network, failed, run->now);
-	enum breaker_state after = run->breaker.state;
-	check(run->row,
-	    (change == BREAKER_OPENED) == (before == BREAKER_CLOSED && after == BREAKER_OPEN));
-	check(run->row, (change == BREAKER_CLOSED_AGAIN) ==
-	                    (before == BREAKER_HALF_OPEN && after == BREAKER_CLOSED));
+	uint64_t chosen = run->chosen;
+	run->chosen = 0;
+	return chosen ? chosen : MANY + run->networks++;
 }
 
-static void look_up(struct run *run, uint64_t network, bool failed)
+static struct pass ask(struct run *run)
 {
-	unsigned pass = breaker_admit(&run->breaker, run->now);
-	check(run->row, pass != 0);
-	tell(run, pass, network, failed);
+	uint64_t from = network(run);
+	return (struct pass){breaker_admit(&run->breaker, from, run->now), from};
+}
+
+static void tell(struct run *run, struct pass pass, bool failed)
+{
+	bool was_open = run->breaker.is_open;
+	enum breaker_change change =
+	    breaker_tell(&run->breaker, pass.pass, pass.network, failed, run->now);
+	bool is_open = run->breaker.is_open;
+	check(run->row, (change == BREAKER_OPENED) == (!was_open && is_open));
+	check(run->row, (change == BREAKER_CLOSED_AGAIN) == (was_open && !is_open));
+}
+
+static void look_up(struct run *run, bool failed)
+{
+	struct pass pass = ask(run);
+	check(run->row, pass.pass != 0);
+	tell(run, pass, failed);
+}
+
+static void keep_pass(struct run *run)
+{
+	run->before = run->pass;
+	run->pass = ask(run);
+	check(run->row, run->pass.pass != 0);
 }
 
 static void pass_time(struct run *run, unsigned digit)
@@ -53,38 +80,45 @@ static void pass_time(struct run *run, unsigned digit)
 
 static void step(struct run *run, char c)
 {
-	struct breaker *breaker = &run->breaker;
+	const struct breaker *breaker = &run->breaker;
 	switch (c) {
-	case 'f': look_up(run, run->networks++, true); return;
-	case 'g': look_up(run, run->networks++, false); return;
-	case 'F': look_up(run, ONE_NETWORK, true); return;
-	case 'G': look_up(run, ONE_NETWORK, false); return;
-	case '=':
-		run->pass = breaker_admit(breaker, run->now);
-		check(run->row, run->pass != 0);
-		return;
-	case '+': check(run->row, !breaker_admit(breaker, run->now)); return;
-	case 'x': tell(run, run->pass, run->networks++, true); return;
-	case 'y': tell(run, run->pass, run->networks++, false); return;
-	case 'z': breaker_give_back(breaker, run->pass); return;
-	case 'C': check(run->row, breaker->state == BREAKER_CLOSED); return;
-	case 'O': check(run->row, breaker->state == BREAKER_OPEN); return;
-	case 'H': check(run->row, breaker->state == BREAKER_HALF_OPEN); return;
+	case 'f': look_up(run, true); return;
+	case 'g': look_up(run, false); return;
+	case '=': keep_pass(run); return;
+	case '+': check(run->row, !ask(run).pass); return;
+	case 'x': tell(run, run->pass, true); return;
+	case 'y': tell(run, run->pass, false); return;
+	case 'X': tell(run, run->before, true); return;
+	case 'z': breaker_give_back(&run->breaker, run->pass.pass, run->pass.network); return;
+	case 'C': check(run->row, !breaker->is_open); return;
+	case 'O': check(run->row, breaker->is_open && !breaker->num_probes); return;
+	case 'H': check(run->row, breaker->is_open && breaker->num_probes == 1); return;
 	default: pass_time(run, (unsigned)c - '0');
 	}
+}
+
+static void play(struct run *run, const char *script)
+{
+	for (const char *c = script; *c; c++)
+		if (*c == '@')
+			run->chosen = (uint64_t)(*++c - 'a' + 1);
+		else
+			step(run, *c);
 }
 
 static void test_scripts(void **state)
 {
 	static const struct row rows[] = {
 	    {"all is well", "gggggggggggggggggggggggggggggggggggggggggggC"},
-	    {"seven in a row", "fffffffCgfffffffC"},
+	    {"seven in a row", "fffffffC4gfffffffC"},
 	    {"eight in a row", "fffffffCfO+"},
-	    {"eight in a row, slowly", "f9f9f9f9f9f9f9Cf9O"},
-	    {"half of sixteen", "gfgfgfgfgfgfgfgCfO"},
-	    {"half of fifteen", "gfgfgfgfgfgfgfC"},
-	    {"less than half", "ggfggfggfggfggfggfggfggfggfggfggfC"},
-	    {"half, but not of late", "gfgfgfgfgfgfgf4gfC"},
+	    {"eight in a row, behind much good", "ggggggggggggggggggggggggggggggggfffffffCfO"},
+	    {"eight in a row, 4 s each", "f2f2f2f2f2f2f2Cf2O"},
+	    {"eight in a row, too slowly", "f4f4f4f4f4f4f4f4f4f4f4C"},
+	    {"eight networks, as many are answered", "gfgfgfgfgfgfgfgCfO"},
+	    {"seven networks, as many are answered", "gfgfgfgfgfgfgfC"},
+	    {"eight networks, more are answered", "ggfggfggfggfggfggfggfggfggfggfggfC"},
+	    {"eight networks, not of late", "gfgfgfgfgfgfgf4gfC"},
 	    {"a third, and then more", "ggfggfggfggfggfggfCffgffgffgffgfCfO"},
 	    {"a pause of one second", "ffffffffO+0=H+yC"},
 	    {"pauses that double", "ffffffffO0=xO0+0=xO1+1=xO2+2=xO3+3=xO4+3+2+1=yC"},
@@ -94,18 +128,40 @@ static void test_scripts(void **state)
 	    {"a pass of an earlier round succeeds", "=ffffffffOyO+"},
 	    {"the one let through was never made", "ffffffff0=HzO=H+yC"},
 	    {"a pass is given back while closed", "=zCfffffffCfO"},
-	    {"one network alone, others are answered", "gFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFC"},
-	    {"one network alone, long ago others were", "g9FFFFFFFFFFFFC"},
-	    {"one network and some more", "gFFFFFFFFfffCfO"},
-	    {"one network is all there is", "GGFFFFFFFCFO"},
-	    {"a network that begins to fail", "gGGGGGGGGFFFFFFFFFFC"},
+	    // Some networks' zones are silent, others are answered.
+	    {"one network", "g@af@af@af@af@af@af@af@af@af@af@af@afC"},
+	    {"one network, its own answers", "@ag@af@af@af@af@af@af@af@af@afC"},
+	    {"three networks", "g@af@bf@cf@af@bf@cf@af@bf@cf@af@bf@cf@af@bf@cfC"},
+	    {"three networks, again and again",
+	        "g@af@bf@cf@af@bf@cfg@af@bf@cf@af@bf@cfg@af@bf@cfC"},
+	    {"four networks", "g@af@bf@cf@df@af@bf@cfC@dfO+@e+"},
+	    {"four networks under others' answers",
+	        "g@afg@bfg@cfg@dfg@afg@bfg@cfg@dfg@af@bf@cf@dfC"},
+	    {"one network and some more", "g@af@af@af@af@affffffCfO"},
+	    {"one network's do not push out answers", "gg@af@af@af@af@af@af@af@af@af@af@af@af@af@"
+	                                              "af@af@af@af@af@af@af@af@af@af@af@af@af@af"
+	                                              "@af@af@af@af@af@af@af@afC"},
+	    // No others are.
+	    {"one network is all there is", "@af@af@af@af@af@af@afC@afO@a+"},
+	    {"one network, long after others", "g3@af@afC1@af@af@af@af@afC@afO@a+"},
+	    {"one network, a minute apart", "@af6@af6@af6@af6@af6@af6@af6@af6@afC"},
+	    {"it opens for that one alone", "@af@af@af@af@af@af@af@afO@a+gC@agC"},
+	    {"its pauses double", "@af@af@af@af@af@af@af@afO@a+0@afO0@a+0@afO1@a+1@afO2@a+gC"},
+	    {"three networks, and it opens for all",
+	        "@af@af@af@af@af@af@bf@cfO@a+@c+@e=H@b+xO@a+@b+@c+@d+"},
+	    // Who failed before does not keep it open.
+	    {"beside a known one another is asked", "ffff@af@af@bf@bfO0@a=H@a+@b=@a+@e++yC"},
+	    {"beside a known one a new one", "ffff@af@af@bf@bfO0@a==+yC"},
+	    {"the first of two fails", "ffff@af@af@bf@bfO0@a==XHyC"},
+	    {"both fail", "ffff@af@af@bf@bfO0@a==XHxO0+0=yC"},
+	    {"a known one's pause is a second", "ffff@af@af@bf@bfO0@afO+0@afO+0@bfO+0@afO+0gC"},
+	    {"a known one leaves a longer pause", "ffff@af@af@bf@bfO0fO1fO2@afO0gC"},
 	};
 	(void)state;
 	for (size_t i = 0; i < NUM(rows); i++) {
 		struct run run = {.now = 5, .row = str_of(rows[i].name)};
 		breaker_init(&run.breaker);
-		for (const char *c = rows[i].script; *c; c++)
-			step(&run, *c);
+		play(&run, rows[i].script);
 	}
 }
 

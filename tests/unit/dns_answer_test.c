@@ -438,6 +438,35 @@ static void test_name_too_long(void **state)
 	}
 }
 
+// A name behind so many pointers, each of which leads to the one before it.
+static void follow_pointers(unsigned num)
+{
+	struct dns_message wire = {.len = 0};
+	ask_reverse("192.0.2.9");
+	unsigned to = (unsigned)message.len + 12;
+	dns_add_name(&message, "@", DNS_TYPE_PTR, 60, "mail.contoso.com");
+	unsigned at = (unsigned)message.len + 12;
+	for (; num; num--, to = at, at += 2) {
+		wire.at[wire.len++] = (unsigned char)(0xc0 | to >> 8);
+		wire.at[wire.len++] = (unsigned char)to;
+	}
+	dns_add(&message, "@", 99, 60, str_take(dns_message_str(&wire), wire.len - 2));
+	dns_add(&message, "@", DNS_TYPE_PTR, 60, str_drop(dns_message_str(&wire), wire.len - 2));
+	parse();
+}
+
+static void test_many_pointers(void **state)
+{
+	(void)state;
+	follow_pointers(127);
+	assert_int_equal(answer.status, DNS_OK);
+	check_name(1, "mail.contoso.com");
+	follow_pointers(128);
+	assert_int_equal(answer.status, DNS_MALFORMED);
+	follow_pointers(8000);
+	assert_int_equal(answer.status, DNS_MALFORMED);
+}
+
 static void test_wrong_lengths(void **state)
 {
 	static const struct {
@@ -555,6 +584,7 @@ int main(void)
 	    cmocka_unit_test(test_compression),
 	    cmocka_unit_test(test_compressed_tail),
 	    cmocka_unit_test(test_name_too_long),
+	    cmocka_unit_test(test_many_pointers),
 	    cmocka_unit_test(test_wrong_lengths),
 	    cmocka_unit_test(test_not_an_answer),
 	    cmocka_unit_test(test_cut_everywhere),
