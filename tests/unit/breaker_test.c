@@ -101,7 +101,7 @@ static void play(struct run *run, const char *script)
 {
 	for (const char *c = script; *c; c++)
 		if (*c == '@')
-			run->chosen = (uint64_t)(*++c - 'a' + 1);
+			run->chosen = (unsigned char)*++c - (uint64_t)'a' + 1;
 		else
 			step(run, *c);
 }
