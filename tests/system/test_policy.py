@@ -180,7 +180,7 @@ def test_clients_are_judged_by_the_address_they_come_from(direct: Popgate, mode:
         for source in ("127.0.0.9", "127.0.1.1"):
             with Raw(port, context, source=source) as client:
                 assert client.read_to_end() == REFUSAL and client.ending is Ending.CLEAN
-                assert direct.closed(client.port)["client"] == f"{source}:{client.port}"
+                direct.log.wait("session_closed", client=f"{source}:{client.port}", reason="policy_denied")
 
 
 @pytest.mark.parametrize("mode", MODES)

@@ -279,9 +279,10 @@ def owners_of(gate: Popgate, clients: list[Raw]) -> dict[tuple[int, int], int]:
 
 
 def is_of(event: Event, lost: Lost) -> bool:
-    """Whether a closing line is that session's: ports are used again."""
+    """Whether a closing line is that session's: ports are used again, and two clients of two listeners may have one."""
     at = datetime.datetime.fromisoformat(event["time"]).timestamp()
-    return client_port_of(event) == lost.port and lost.began - 0.01 < at < lost.ended + 0.1
+    is_same = client_port_of(event) == lost.port and event["listener"] == LISTENERS[lost.mode]
+    return is_same and lost.began - 0.01 < at < lost.ended + 0.1
 
 
 def kill_one(gate: Popgate, victim: int) -> None:
