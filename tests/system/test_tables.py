@@ -7,7 +7,6 @@ the two is asked with near certainty.
 import json
 import os
 import signal
-import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -17,6 +16,7 @@ from pathlib import Path
 import pytest
 from certs import Certificates
 from clients import Raw, until_it_works
+from databases import write_database
 from popgate import Config, Event, Popgate, is_sanitized, run_command, site
 from proc import usage, wait_gone
 from stores import Dovecot
@@ -46,10 +46,7 @@ class Files:
         self.path("new").rename(self.path(name))
 
     def put_database(self, name: str, kind: str, content: str, **options: int) -> None:
-        script = Path(__file__).with_name("mmdb.pl")
-        subprocess.run(["perl", script, self.path("new"), kind, *(f"{key}={value}" for key, value in options.items())],
-                       input=content, text=True, check=True)
-        self.path("new").rename(self.path(name))
+        write_database(self.path(name), kind, content, **options)
 
     def config(self, *rules: str, default: str = "allow", **top: object) -> Config:
         return site(self._certificates, self._port, defaults={"policy": "edge"},
