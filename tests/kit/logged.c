@@ -19,7 +19,7 @@ static void send_to(struct str target, enum log_level level)
 
 void logged_open(void)
 {
-	snprintf(path, sizeof(path), "/tmp/logged.XXXXXX");
+	snprintf(path, sizeof(path), P_tmpdir "/logged.XXXXXX");
 	close(mkstemp(path));
 	send_to(str_of(path), LOG_LEVEL_debug);
 }
