@@ -129,10 +129,10 @@ static bool refuse_method(struct reader *reader, struct str name)
 	struct suggestion suggestion = {.wanted = name};
 	for (const struct option_word *each = option_types[TYPE_methods].words; each->name;
 	     each++) {
-		if (each->refusal)
+		if (!each->value)
 			continue;
 		suggestion_offer(&suggestion, str_of(each->name));
-		text_addf(&known, "%s%s", known.len ? " and " : "", each->name);
+		text_addf(&known, "%s%s", known.len ? ", " : "", each->name);
 	}
 	if (suggestion.nearest.at)
 		return refuse(reader, "%s is no login method%s", shown(name).at,
@@ -151,7 +151,7 @@ static bool read_methods(struct reader *reader)
 		const struct option_word *method = find_method(name);
 		if (!method)
 			return refuse_method(reader, name);
-		if (method->refusal)
+		if (!method->value)
 			return refuse(reader, "%s: %s", method->name, method->refusal);
 		reader->rule->methods |= (unsigned)method->value;
 	}

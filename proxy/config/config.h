@@ -25,8 +25,24 @@
 enum listener_tls { LISTENER_TLS_implicit, LISTENER_TLS_stls, LISTENER_TLS_none };
 enum backend_tls { BACKEND_TLS_none, BACKEND_TLS_stls, BACKEND_TLS_tls };
 
-// Bits of the `login` option.
-enum login_method { LOGIN_METHOD_basic = 1, LOGIN_METHOD_basic_tls = 2 };
+// Bits of the `login` option.  They stand in users.db too: a value never changes.
+// The last two are for `login_exceptions` alone.
+enum login_method {
+	LOGIN_METHOD_basic = 1,
+	LOGIN_METHOD_basic_tls = 2,
+	LOGIN_METHOD_ntlm = 4,
+	LOGIN_METHOD_ntlm_tls = 8,
+	LOGIN_METHOD_digest = 16,
+	LOGIN_METHOD_digest_tls = 32,
+	LOGIN_METHOD_ntlm2 = 64,
+	LOGIN_METHOD_ntlm_v1 = 128,
+};
+
+// What `verify_unavailable` and the options of NTLM say.
+enum unavailable { UNAVAILABLE_refuse, UNAVAILABLE_next };
+enum listener_ntlm { LISTENER_NTLM_v2, LISTENER_NTLM_ntlm2, LISTENER_NTLM_v1 };
+enum listener_binding { LISTENER_BINDING_off, LISTENER_BINDING_allow, LISTENER_BINDING_require };
+enum listener_mic { LISTENER_MIC_allow, LISTENER_MIC_require };
 
 // Bits of the `capabilities` option.
 enum capability { CAPABILITY_top = 1, CAPABILITY_uidl = 2, CAPABILITY_pipelining = 4 };

@@ -100,7 +100,7 @@ static bool read_list(const struct reading *reading, union option_value *out)
 {
 	struct node node = reading->node;
 	bool sound = check_is_list(reading);
-	bool may_be_empty = reading->option->fallback && !strcmp(reading->option->fallback, "[]");
+	bool may_be_empty = option_may_be_empty(reading->option);
 	out->list = (struct text_list){0};
 	if (sound && !node_count(node) && !may_be_empty)
 		return form_complain(reading, node, "must not be empty");

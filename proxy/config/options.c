@@ -102,3 +102,9 @@ void option_describe(const struct option_row *option, struct text *out)
 	else if (*option->most)
 		text_addf(out, " From %s to %s.", option->least, option->most);
 }
+
+bool option_may_be_empty(const struct option_row *option)
+{
+	bool is_by_default = option->fallback && !strcmp(option->fallback, "[]");
+	return is_by_default || !strcmp(option->least, "0");
+}

@@ -61,6 +61,9 @@ void option_free_all(const struct section_row *section, void *values);
 // The sentence and the range: "Time for a TLS handshake. From 1s to 5m."
 void option_describe(const struct option_row *option, struct text *out);
 
+// Whether a list may be without items: one whose default is, or whose least is "0".
+bool option_may_be_empty(const struct option_row *option);
+
 // The default as it stands in the file; NULL when it must be given.
 const char *option_default_text(const struct option_row *option);
 

@@ -91,7 +91,7 @@ static void print_set(const struct option_row *option, FILE *out)
 
 static void print_list(const struct option_row *option, FILE *out)
 {
-	bool may_be_empty = option->fallback && !strcmp(option->fallback, "[]");
+	bool may_be_empty = option_may_be_empty(option);
 	fprintf(out, "\"type\": \"array\", \"minItems\": %d, \"items\": {\"type\": \"string\"",
 	    !may_be_empty);
 	print_pattern(option->type, out);

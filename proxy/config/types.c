@@ -39,8 +39,12 @@ static const struct option_word duration_units[] = {
 static const struct option_word method_words[] = {
     WORD("basic", LOGIN_METHOD_basic),
     WORD("basic-tls", LOGIN_METHOD_basic_tls),
-    {"ntlm", 0, "this version of popgate cannot do NTLM yet; leave it out"},
-    {"ntlm-tls", 0, "this version of popgate cannot do NTLM yet; leave it out"},
+    WORD("ntlm", LOGIN_METHOD_ntlm),
+    WORD("ntlm-tls", LOGIN_METHOD_ntlm_tls),
+    WORD("digest", LOGIN_METHOD_digest),
+    WORD("digest-tls", LOGIN_METHOD_digest_tls),
+    {"ntlm2", LOGIN_METHOD_ntlm2, "for all clients this is ntlm_level: ntlm2; leave it out"},
+    {"ntlm-v1", LOGIN_METHOD_ntlm_v1, "for all clients this is ntlm_level: v1; leave it out"},
     {"membership", 0, "this version of popgate cannot ask an outside directory yet; leave it out"},
     LAST,
 };
@@ -69,6 +73,32 @@ static const struct option_word log_level_words[] = {
 static const struct option_word access_words[] = {
     WORD("allow", ACCESS_allow),
     WORD("deny", ACCESS_deny),
+    LAST,
+};
+
+static const struct option_word unavailable_words[] = {
+    WORD("refuse", UNAVAILABLE_refuse),
+    WORD("next", UNAVAILABLE_next),
+    LAST,
+};
+
+static const struct option_word ntlm_level_words[] = {
+    WORD("v2", LISTENER_NTLM_v2),
+    WORD("ntlm2", LISTENER_NTLM_ntlm2),
+    WORD("v1", LISTENER_NTLM_v1),
+    LAST,
+};
+
+static const struct option_word ntlm_binding_words[] = {
+    WORD("off", LISTENER_BINDING_off),
+    WORD("allow", LISTENER_BINDING_allow),
+    WORD("require", LISTENER_BINDING_require),
+    LAST,
+};
+
+static const struct option_word ntlm_mic_words[] = {
+    WORD("allow", LISTENER_MIC_allow),
+    WORD("require", LISTENER_MIC_require),
     LAST,
 };
 
@@ -156,6 +186,40 @@ static bool check_server(struct str item, struct text *why)
 		text_addf(why,
 		    "%s is not host:port, such as mail.example.org:995 or \"[2001:db8::1]:995\"",
 		    shown(item).at);
+	return false;
+}
+
+static bool check_host(struct str item, struct text *why)
+{
+	bool sound = is_host(item);
+	if (!sound)
+		text_addf(why, "%s is not a host name, such as mail.example.org", shown(item).at);
+	return sound;
+}
+
+static bool check_user(struct str item, struct text *why)
+{
+	bool has_domain = str_find(item, '\\') < item.len || str_find(item, '/') < item.len ||
+	                  str_find(item, '@') < item.len;
+	if (has_domain)
+		text_addf(why, "%s has a domain; write the user's name alone, it counts in all",
+		    shown(item).at);
+	else if (!item.len)
+		text_addf(why, "a name must not be empty");
+	return item.len && !has_domain;
+}
+
+static bool check_verifier(struct str item, struct text *why)
+{
+	static const char *const words[] = {"backend", "users", "winbind"};
+	struct suggestion suggestion = {.wanted = item};
+	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
+		if (str_eq(item, str_of(words[i])))
+			return true;
+		suggestion_offer(&suggestion, str_of(words[i]));
+	}
+	text_addf(why, "%s judges no logins; there are backend, users and winbind%s",
+	    shown(item).at, suggestion_shown(&suggestion).at);
 	return false;
 }
 

@@ -47,7 +47,8 @@ union option_value {
 struct option_word {
 	const char *name;
 	uint64_t value;
-	const char *refusal; // why it is known but cannot be had; NULL: it can
+	const char *refusal; // why it is known but cannot be had; NULL: it can.  With a
+	                     // value: but by login_exceptions it can
 };
 
 struct type_row {

@@ -28,6 +28,8 @@ LIBRARIES = {
     "idn2.h": ["policy/domain.c"],
     "ntlm.h": ["proxy/pop3/ntlm.c"],
     "lmdb.h": ["backends/"],
+    "unicase.h": ["backends/fold.c"],
+    "unistr.h": ["backends/fold.c"],
     "openssl/": [],
     "openssl/ssl.h": ["proxy/net/"],
     "openssl/bio.h": ["proxy/net/"],

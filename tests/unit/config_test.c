@@ -270,11 +270,24 @@ static const struct {
     {LISTENER "login: basic }\n",
         AT "6:69: login: must be a list of login methods; put it in brackets: [\"basic\"]\n"},
     {LISTENER "login: [basci] }\n", AT "6:70: login: \"basci\" is not known; did you mean "
-                                       "\"basic\"? there are basic, basic-tls\n"},
+                                       "\"basic\"? there are basic, basic-tls, ntlm, "
+                                       "ntlm-tls, digest, digest-tls\n"},
     {LISTENER "login: [plain] }\n",
-        AT "6:70: login: \"plain\" is not known; there are basic, basic-tls\n"},
-    {LISTENER "login: [ntlm] }\n",
-        AT "6:70: login: ntlm: this version of popgate cannot do NTLM yet; leave it out\n"},
+        AT "6:70: login: \"plain\" is not known; there are basic, basic-tls, ntlm, ntlm-tls, "
+           "digest, digest-tls\n"},
+    {LISTENER "login: [membership] }\n",
+        AT "6:70: login: membership: this version of popgate cannot ask an outside directory yet; "
+           "leave it out\n"},
+    {LISTENER "login: [ntlm-v1] }\n",
+        AT "6:70: login: ntlm-v1: for all clients this is ntlm_level: v1; leave it out\n"},
+    {LISTENER "verify: [user] }\n",
+        AT "6:71: verify: \"user\" judges no logins; there are backend, users and winbind; did "
+           "you mean \"users\"?\n"},
+    {LISTENER "deny_users: [LAB\\root] }\n",
+        AT "6:75: deny_users: \"LAB\\root\" has a domain; write the user's name alone, it counts "
+           "in all\n"},
+    {LISTENER "ntlm_services: [\"a b\"] }\n",
+        AT "6:78: ntlm_services: \"a b\" is not a host name, such as mail.example.org\n"},
     {LISTENER "login: [] }\n",
         AT "6:69: login: without a method nobody could log in; the usual one is [basic-tls]\n"},
     {LISTENER "greeting: \"<1@x>\" }\n", AT "6:72: greeting: leave out \"<\", which clients take "

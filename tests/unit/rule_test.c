@@ -123,15 +123,20 @@ static const struct {
     {"allow basic-tls,basic domain example.org", "allow basic,basic-tls domain example.org",
         LOGIN_METHOD_basic | LOGIN_METHOD_basic_tls, ""},
     {"", "", 0, "write an exception as in allow basic ip 192.0.2.1"},
-    {"allow", "", 0, "\"\" is no login method; there are basic and basic-tls"},
+    {"allow", "", 0,
+        "\"\" is no login method; there are basic, basic-tls, ntlm, ntlm-tls, digest, digest-tls, "
+        "ntlm2, ntlm-v1"},
     {"deny basic any", "", 0, "an exception can only allow"},
     {"audit allow basic any", "", 0, "an exception can only allow"},
     {"allow ip 10.1.2.3", "", 0,
-        "\"ip\" is no login method; there are basic and basic-tls, and an exception is written as "
+        "\"ip\" is no login method; there are basic, basic-tls, ntlm, ntlm-tls, digest, "
+        "digest-tls, ntlm2, ntlm-v1, and an exception is written as "
         "in allow basic ip 192.0.2.1"},
     {"allow baisc any", "", 0, "\"baisc\" is no login method; did you mean \"basic\"?"},
     {"allow basic, any", "", 0, "\"\" is no login method"},
-    {"allow basic,ntlm any", "", 0, "ntlm: this version of popgate cannot"},
+    {"allow basic,membership any", "", 0, "membership: this version of popgate cannot"},
+    {"allow ntlm-v1,ntlm any", "allow ntlm,ntlm-v1 any", LOGIN_METHOD_ntlm | LOGIN_METHOD_ntlm_v1,
+        ""},
 };
 
 static void check_printed(struct str row, const struct rule *rule, const char *wanted)

@@ -1,0 +1,52 @@
+// route.h: where a user's mailbox lives: the backend, and the name there.
+//
+// One set of routes for each listener, compiled from its options `map` and
+// `backend` with the configuration; asked by the session for each login, before the
+// claim is judged: the name at the backend is what failed logins and sessions are
+// counted by.
+//
+// The rules are asked in order (map_rule.h), files in their place (aliases.h), and
+// the first that matches decides.  Without one, a name goes to the listener's
+// backend: as the client wrote it where the store judges it, else as the user
+// without domain, in small letters; and a mailbox that is not the user's own is
+// refused there, since nobody has said that this user may open it.
+#ifndef POPGATE_BACKENDS_ROUTE_H
+#define POPGATE_BACKENDS_ROUTE_H
+
+#include "backends/account.h"
+#include "proxy/config/config.h"
+
+struct routes;
+
+// NULL when there is any problem, each told in *problems with its place.  Borrows
+// the configuration.
+struct routes *routes_new(
+    const struct config *config, const struct listener_config *listener, struct problems *problems);
+
+// NULL is allowed.
+void routes_free(struct routes **routes);
+
+// Whether any login may come to the backend number `backend` of the configuration.
+bool routes_lead_to(const struct routes *routes, size_t backend);
+
+// Who logs in.
+struct route_question {
+	const struct account *account;
+	struct str login; // as the client wrote it
+	bool as_written;  // where no rule matches: the store judges
+};
+
+// Where to; the zero state is nowhere.
+struct route {
+	size_t backend;  // index into the configuration's
+	struct str name; // heap
+};
+
+// False with a static reason in *why, for the log, when there is no way; *out is as
+// it was then, else what was there is freed.
+__attribute__((warn_unused_result)) bool route_find(const struct routes *routes,
+    const struct route_question *question, struct route *out, const char **why);
+
+void route_done(struct route *route);
+
+#endif
