@@ -25,7 +25,7 @@
 enum listener_tls { LISTENER_TLS_implicit, LISTENER_TLS_stls, LISTENER_TLS_none };
 enum backend_tls { BACKEND_TLS_none, BACKEND_TLS_stls, BACKEND_TLS_tls };
 
-// Bits of the `login` option.
+// Bits of the `login` option.  They stand in users.db too: a value never changes.
 enum login_method { LOGIN_METHOD_basic = 1, LOGIN_METHOD_basic_tls = 2 };
 
 // Bits of the `capabilities` option.
@@ -93,6 +93,8 @@ struct config {
 	struct place geoip_places[GEOIP_OPTIONS];
 	struct resolver_options resolver;
 	struct place resolver_places[RESOLVER_OPTIONS];
+	struct users_options users;
+	struct place users_places[USERS_OPTIONS];
 	struct certificate_config *certificates;
 	size_t num_certificates;
 	struct backend_config *backends;
