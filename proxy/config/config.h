@@ -109,6 +109,8 @@ struct config {
 	struct place geoip_places[GEOIP_OPTIONS];
 	struct resolver_options resolver;
 	struct place resolver_places[RESOLVER_OPTIONS];
+	struct users_options users;
+	struct place users_places[USERS_OPTIONS];
 	struct certificate_config *certificates;
 	size_t num_certificates;
 	struct backend_config *backends;
