@@ -41,7 +41,7 @@ LIBRARIES = {
     "openssl/sha.h": ["certs/"],
     "openssl/mem.h": ["certs/", "proxy/pop3/"],
     "openssl/crypto.h": ["proxy/net/"],
-    "openssl/base64.h": ["proxy/pop3/"],
+    "openssl/base64.h": ["proxy/pop3/", "backends/login/"],
     "openssl/des.h": ["proxy/pop3/ntlm/crypto.c"],
     "openssl/digest.h": ["proxy/pop3/"],
     "openssl/hmac.h": ["proxy/pop3/"],
