@@ -4,6 +4,7 @@
 #include <netdb.h>
 #include <stdlib.h>
 
+#include "backends/password_file.h"
 #include "proxy/base/die.h"
 
 // How long a server that failed is tried only when all others fail too.
@@ -70,6 +71,12 @@ static bool add_servers(struct backend *backend, const char *name, struct text *
 	return good;
 }
 
+static bool load_master_password(struct backend *backend, struct text *why)
+{
+	const char *path = backend->options->master_password_file;
+	return !*path || password_file_read(path, &backend->master_password, why);
+}
+
 struct backend *backend_new(
     const struct backend_config *config, const struct tls_client *client, struct text *why)
 {
@@ -77,7 +84,7 @@ struct backend *backend_new(
 	backend->name = config->name;
 	backend->options = &config->options;
 	backend->client = client;
-	bool good = true;
+	bool good = load_master_password(backend, why);
 	for (size_t i = 0; good && i < config->options.servers.num; i++)
 		good = add_servers(backend, config->options.servers.at[i], why);
 	if (!good)
@@ -93,6 +100,7 @@ void backend_free(struct backend **backend)
 		free((*backend)->servers[i].name);
 		free((*backend)->servers[i].host);
 	}
+	secret_done(&(*backend)->master_password);
 	free(*backend);
 	*backend = NULL;
 }
@@ -140,6 +148,15 @@ void backend_broke_off(
 	struct log_line line;
 	log_begin(&line, LOG_login_broken_off);
 	log_server(&line, backend, server);
+	log_str(&line, "why", why);
+	log_end(&line);
+}
+
+void backend_not_asked(const struct backend *backend, struct str why)
+{
+	struct log_line line;
+	log_begin(&line, LOG_login_not_asked);
+	log_str(&line, "backend", str_of(backend->name));
 	log_str(&line, "why", why);
 	log_end(&line);
 }

@@ -8,6 +8,7 @@
 #define POPGATE_BACKENDS_BACKEND_H
 
 #include "proxy/base/addr.h"
+#include "proxy/base/secret.h"
 #include "proxy/config/config.h"
 
 struct tls_client;
@@ -25,12 +26,13 @@ struct backend {
 	const char *name;
 	const struct backend_options *options;
 	const struct tls_client *client; // NULL: no TLS
+	struct secret master_password;   // of login: master
 	struct backend_server servers[BACKEND_SERVERS_MAX];
 	size_t num_servers;
 };
 
 // Borrows config and client.  NULL with the reason in *why when a server
-// cannot be read or looked up.
+// cannot be read or looked up, or the master user's password not be read.
 struct backend *backend_new(
     const struct backend_config *config, const struct tls_client *client, struct text *why);
 void backend_free(struct backend **backend);
@@ -45,6 +47,8 @@ void backend_failed(
 // Logs that a server broke off a login in the middle.
 void backend_broke_off(
     const struct backend *backend, const struct backend_server *server, struct str why);
+// Logs that a client's login was told to no server at all.
+void backend_not_asked(const struct backend *backend, struct str why);
 void backend_answered(struct backend *backend, struct backend_server *server);
 
 #endif

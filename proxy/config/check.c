@@ -159,6 +159,24 @@ static void check_binds(
 	}
 }
 
+// The options of login: master come together, and without it mean nothing.
+static void check_master(
+    const struct config *config, const struct backend_config *backend, struct problems *problems)
+{
+	const struct backend_options *options = &backend->options;
+	const struct place *places = backend->places;
+	bool is_master = options->login == BACKEND_LOGIN_master;
+	if (is_master && (!*options->master_user || !*options->master_password_file))
+		problems_add(problems, config->path, places[BACKEND_OPTION_login],
+		    "login: master needs master_user and master_password_file");
+	if (!is_master && *options->master_user)
+		problems_add(problems, config->path, places[BACKEND_OPTION_master_user],
+		    "master_user: only login: master uses it; leave it out, or set login");
+	if (!is_master && *options->master_password_file)
+		problems_add(problems, config->path, places[BACKEND_OPTION_master_password_file],
+		    "master_password_file: only login: master uses it; leave it out, or set login");
+}
+
 void check_backend(
     const struct config *config, const struct backend_config *backend, struct problems *problems)
 {
@@ -176,6 +194,7 @@ void check_backend(
 		problems_add(problems, config->path, places[BACKEND_OPTION_verify],
 		    "verify: false would accept any certificate, fingerprint only one; "
 		    "leave one of them out");
+	check_master(config, backend, problems);
 }
 
 void check_resolver(const struct config *config, struct problems *problems)

@@ -25,6 +25,26 @@
 enum listener_tls { LISTENER_TLS_implicit, LISTENER_TLS_stls, LISTENER_TLS_none };
 enum backend_tls { BACKEND_TLS_none, BACKEND_TLS_stls, BACKEND_TLS_tls };
 
+// How popgate logs in at a backend (backends/login/logins.def).
+enum backend_login {
+	BACKEND_LOGIN_pass,
+	BACKEND_LOGIN_plain,
+	BACKEND_LOGIN_cram_md5,
+	BACKEND_LOGIN_apop,
+	BACKEND_LOGIN_ntlm,
+	BACKEND_LOGIN_master,
+	BACKEND_LOGIN_stored,
+};
+enum backend_ntlm { BACKEND_NTLM_v2, BACKEND_NTLM_v1 };
+
+// How a backend learns who its client is.
+enum client_address {
+	CLIENT_ADDRESS_none,
+	CLIENT_ADDRESS_proxy_v1,
+	CLIENT_ADDRESS_proxy_v2,
+	CLIENT_ADDRESS_xclient,
+};
+
 // Bits of the `login` option.  They stand in users.db too: a value never changes.
 // The last two are for `login_exceptions` alone.
 enum login_method {

@@ -123,6 +123,31 @@ static const struct option_word backend_tls_words[] = {
     LAST,
 };
 
+static const struct option_word backend_login_words[] = {
+    WORD("pass", BACKEND_LOGIN_pass),
+    WORD("plain", BACKEND_LOGIN_plain),
+    WORD("cram-md5", BACKEND_LOGIN_cram_md5),
+    WORD("apop", BACKEND_LOGIN_apop),
+    WORD("ntlm", BACKEND_LOGIN_ntlm),
+    WORD("master", BACKEND_LOGIN_master),
+    WORD("stored", BACKEND_LOGIN_stored),
+    LAST,
+};
+
+static const struct option_word backend_ntlm_words[] = {
+    WORD("v2", BACKEND_NTLM_v2),
+    WORD("v1", BACKEND_NTLM_v1),
+    LAST,
+};
+
+static const struct option_word client_address_words[] = {
+    WORD("none", CLIENT_ADDRESS_none),
+    WORD("proxy-v1", CLIENT_ADDRESS_proxy_v1),
+    WORD("proxy-v2", CLIENT_ADDRESS_proxy_v2),
+    WORD("xclient", CLIENT_ADDRESS_xclient),
+    LAST,
+};
+
 // A "<" in the greeting would begin an APOP timestamp (RFC 1939 section 7);
 // replies are ASCII until the client has asked for more (RFC 6856 section 2).
 static bool check_reply(struct str item, struct text *why)

@@ -361,6 +361,14 @@ void stream_secure_client(struct stream *stream, const struct tls_client *client
 		stream_break_tls(stream);
 }
 
+struct addr stream_local_addr(const struct stream *stream)
+{
+	struct sockaddr_storage local = {0};
+	int len = sizeof(local);
+	uv_tcp_getsockname(&stream->tcp, (struct sockaddr *)&local, &len);
+	return addr_of((const struct sockaddr *)&local);
+}
+
 // ---- end ----------------------------------------------------------------
 
 static void on_closed(uv_handle_t *handle)

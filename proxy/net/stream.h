@@ -109,6 +109,10 @@ void stream_secure_server_after_preface(struct stream *stream, const struct tls_
 void stream_pause(struct stream *stream);
 void stream_resume(struct stream *stream);
 
+// Our own address of the connection, port included; without a family once it is
+// gone.
+struct addr stream_local_addr(const struct stream *stream);
+
 // Whether unconsumed input waits.
 static inline bool stream_has_input(const struct stream *stream)
 {

@@ -48,8 +48,29 @@ static void on_answer(struct upstream *upstream, enum upstream_result result)
 	switch (result) {
 	case UPSTREAM_LOGGED_IN: on_logged_in(session); return;
 	case UPSTREAM_REFUSED:
-	case UPSTREAM_UNAVAILABLE: session_refuse_login(session); return;
+	case UPSTREAM_UNAVAILABLE:
+	case UPSTREAM_ABANDONED: session_refuse_login(session); return;
 	}
+}
+
+static const struct addr *local_addr(struct session *session)
+{
+	if (!session->local.any.sa_family)
+		session->local = stream_local_addr(&session->client);
+	return &session->local;
+}
+
+static void fill_in_credentials(struct session *session)
+{
+	bool is_told = session->backend->options->client_address != CLIENT_ADDRESS_none;
+	session->credentials = (struct credentials){
+	    .user = session->claim.user,
+	    .password = secret_reveal(&session->claim.password),
+	    .client = is_told ? &session->peer : NULL,
+	    .local = is_told ? local_addr(session) : NULL,
+	    .tls_version = session->tls_version,
+	    .session = session->id,
+	};
 }
 
 static void enter(struct session *session)
@@ -59,9 +80,10 @@ static void enter(struct session *session)
 	upstream->stream = &session->store;
 	upstream->timer = &session->timer;
 	upstream->backend = session->backend;
-	upstream->claim = &session->claim;
+	upstream->credentials = &session->credentials;
 	upstream->on_done = on_answer;
 	upstream->context = session;
+	fill_in_credentials(session);
 	timer_clear(&session->timer);
 	upstream_start(upstream);
 }

@@ -31,6 +31,7 @@ static void take_header(struct session *session, const struct proxy_header *head
 	if (!header->is_local) {
 		session->via = session->peer;
 		session->peer = header->source;
+		session->local = header->destination;
 	}
 	session_admit(session);
 }

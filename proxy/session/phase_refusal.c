@@ -27,7 +27,7 @@ static void tell(struct session *session)
 static bool is_failure(const struct session *session)
 {
 	struct str answer = upstream_answer(&session->upstream);
-	return answer.len ? reply_doubts_login(answer) : session->upstream.asked;
+	return answer.len ? reply_doubts_login(answer) : upstream_has_asked(&session->upstream);
 }
 
 // How long the client waits for the answer.

@@ -62,8 +62,9 @@ struct session {
 	size_t listener_index;
 	struct backend *backend;
 	uint64_t id;
-	struct addr peer; // the client
-	struct addr via;  // the load balancer in front of it; without a family: none
+	struct addr peer;  // the client
+	struct addr via;   // the load balancer in front of it; without a family: none
+	struct addr local; // where the client connected to, as far as a store is to know it
 
 	enum phase phase;
 	enum phase last_phase; // before closing
@@ -91,6 +92,7 @@ struct session {
 	struct str user; // of USER, for PASS; heap
 	struct sasl sasl;
 	struct claim claim;
+	struct credentials credentials;
 	struct attempt attempt;
 	struct upstream upstream;
 	const struct backend_server *server; // where it is logged in

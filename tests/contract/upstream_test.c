@@ -1,7 +1,7 @@
 // upstream_test.c: the promises of backends/upstream.h, with stores that follow
-// a script: on_done never before a call returns, exactly once unless cancelled,
-// never after upstream_cancel; servers in order; who gets the stream; and whether
-// a store has got the password.
+// a script: on_done and on_challenge never before a call returns, on_done exactly once
+// unless cancelled, neither after upstream_cancel; servers in order; who gets the
+// stream; and whether a store has got the password.
 #include <stdlib.h>
 
 #include "backends/upstream.h"
@@ -33,11 +33,14 @@ struct fixture {
 	struct store stores[SERVERS];
 	struct backend backend;
 	struct backend_options options;
-	struct claim claim;
+	struct credentials credentials;
+	struct addr client, local;
 	struct upstream upstream;
 	struct stream stream;
 	bool in_call;
 	unsigned done;
+	unsigned challenges;
+	char challenge[REPLY_ROOM];
 	enum upstream_result result;
 	char answer[REPLY_ROOM];
 	bool closed;
@@ -108,6 +111,17 @@ static void on_done(struct upstream *upstream, enum upstream_result result)
 	assert_true(answer.len < sizeof(fixture->answer));
 	memcpy(fixture->answer, answer.at ? answer.at : "", answer.len);
 	fixture->answer[answer.len] = '\0';
+}
+
+static void on_challenge(struct upstream *upstream, struct str challenge)
+{
+	assert_ptr_equal(upstream, &fixture->upstream);
+	assert_false(fixture->in_call);
+	assert_int_equal(fixture->done, 0);
+	fixture->challenges++;
+	assert_true(challenge.len < sizeof(fixture->challenge));
+	memcpy(fixture->challenge, challenge.at, challenge.len);
+	fixture->challenge[challenge.len] = '\0';
 }
 
 static void start(void)
@@ -186,13 +200,21 @@ static int open_fixture(void **state)
 	    .login_timeout = DEADLINE_MS};
 	fixture->backend.name = "test";
 	fixture->backend.options = &fixture->options;
-	assert_true(claim_plain(&fixture->claim, "USER", STR("anna"), STR("a secret")));
+	fixture->options.master_separator = fixture->options.ntlm_domain = (char *)"";
+	assert_true(addr_parse(STR("192.0.2.1:40000"), 0, &fixture->client));
+	assert_true(addr_parse(STR("198.51.100.2:995"), 0, &fixture->local));
+	fixture->credentials = (struct credentials){.user = STR("anna"),
+	    .password = STR("a secret"),
+	    .client = &fixture->client,
+	    .local = &fixture->local,
+	    .session = 0xab};
 	fixture->upstream = (struct upstream){.net = &fixture->net,
 	    .stream = &fixture->stream,
 	    .timer = &fixture->timer,
 	    .backend = &fixture->backend,
-	    .claim = &fixture->claim,
-	    .on_done = on_done};
+	    .credentials = &fixture->credentials,
+	    .on_done = on_done,
+	    .on_challenge = on_challenge};
 	return 0;
 }
 
@@ -212,7 +234,6 @@ static int close_fixture(void **state)
 	net_run(&fixture->net);
 	net_done(&fixture->net);
 	upstream_done(&fixture->upstream);
-	claim_done(&fixture->claim);
 	free(fixture);
 	return 0;
 }
@@ -322,7 +343,7 @@ static void test_no_other_after_pass(void **state)
 	run_to_done();
 	assert_int_equal(fixture->result, UPSTREAM_UNAVAILABLE);
 	assert_int_equal(fixture->stores[1].visits, 0);
-	assert_true(fixture->upstream.asked);
+	assert_true(upstream_has_asked(&fixture->upstream));
 	assert_string_equal(fixture->answer, "");
 }
 
@@ -334,10 +355,10 @@ static void test_all_deaf(void **state)
 		fixture->backend.servers[i].name = (char *)"deaf";
 	}
 	fixture->backend.num_servers = SERVERS;
-	fixture->upstream.asked = true; // by an earlier dialogue
+	fixture->upstream.login.stage = LOGIN_ASKED; // by an earlier dialogue
 	run_to_done();
 	assert_int_equal(fixture->result, UPSTREAM_UNAVAILABLE);
-	assert_false(fixture->upstream.asked);
+	assert_false(upstream_has_asked(&fixture->upstream));
 }
 
 // The deadline is the owner's timer; here it is due at once.
@@ -355,24 +376,18 @@ static void test_silent(void **state)
 	assert_int_equal(fixture->result, UPSTREAM_UNAVAILABLE);
 }
 
-// Cancelled while it waits for `step`, it is silent for ever, and says whether
-// the stream will still report that it is closed.
-static void check_cancel(enum upstream_step at, bool on_loop)
+// Cancelled while it waits for `step` of a login with so many moves made, it is silent
+// for ever, and says whether the stream will still report that it is closed.
+static void check_cancel(
+    const struct script *slow, enum upstream_step at, unsigned made, bool on_loop)
 {
-	static const struct script slow[] = {
-	    [UPSTREAM_CONNECT] = {{""}},
-	    [UPSTREAM_GREETING] = {{""}},
-	    [UPSTREAM_USER] = {{"+OK\r\n", ""}},
-	    [UPSTREAM_PASS] = {{"+OK\r\n", "+OK\r\n", ""}},
-	};
-	open_store(0, &slow[at]);
+	open_store(0, slow);
 	start();
-	while (fixture->upstream.step != at)
+	while (fixture->upstream.step != at || fixture->upstream.login.made != made)
 		step();
 	fixture->in_call = true;
 	assert_int_equal(upstream_cancel(&fixture->upstream), on_loop);
 	fixture->in_call = false;
-	assert_int_equal(fixture->upstream.asked, at == UPSTREAM_PASS);
 	assert_false(upstream_cancel(&fixture->upstream));
 	if (on_loop)
 		close_adopted();
@@ -380,28 +395,35 @@ static void check_cancel(enum upstream_step at, bool on_loop)
 	assert_int_equal(fixture->done, 0);
 }
 
+static const struct script slow = {{""}};
+
 static void test_cancel_before_the_first_turn(void **state)
 {
 	(void)state;
-	check_cancel(UPSTREAM_CONNECT, false);
+	check_cancel(&slow, UPSTREAM_CONNECT, 0, false);
+	assert_false(upstream_has_asked(&fixture->upstream));
 }
 
 static void test_cancel_at_greeting(void **state)
 {
 	(void)state;
-	check_cancel(UPSTREAM_GREETING, true);
+	check_cancel(&slow, UPSTREAM_GREETING, 0, true);
 }
 
 static void test_cancel_at_user(void **state)
 {
+	static const struct script script = {{"+OK\r\n", ""}};
 	(void)state;
-	check_cancel(UPSTREAM_USER, true);
+	check_cancel(&script, UPSTREAM_LOGIN, 1, true);
+	assert_false(upstream_has_asked(&fixture->upstream));
 }
 
 static void test_cancel_at_pass(void **state)
 {
+	static const struct script script = {{"+OK\r\n", "+OK\r\n", ""}};
 	(void)state;
-	check_cancel(UPSTREAM_PASS, true);
+	check_cancel(&script, UPSTREAM_LOGIN, 2, true);
+	assert_true(upstream_has_asked(&fixture->upstream));
 }
 
 static void restart(struct upstream *upstream, enum upstream_result result)
@@ -425,6 +447,397 @@ static void test_start_again_within_on_done(void **state)
 	assert_int_equal(fixture->done, 1);
 }
 
+// ---- who the client is --------------------------------------------------
+
+static void check_heard(size_t store, struct str wanted)
+{
+	check_str(STR("what the store heard"), buf_str(&fixture->stores[store].heard), wanted);
+}
+
+static void test_proxy_header_comes_first(void **state)
+{
+	static const struct script script = {{"", "+OK hi\r\n", "+OK\r\n", "+OK\r\n"}};
+	(void)state;
+	fixture->options.client_address = CLIENT_ADDRESS_proxy_v1;
+	open_store(0, &script);
+	start();
+	while (fixture->stores[0].said < 2)
+		step();
+	check_heard(0, STR("PROXY TCP4 192.0.2.1 198.51.100.2 40000 995\r\n"));
+	while (!fixture->done)
+		step();
+	assert_int_equal(fixture->result, UPSTREAM_LOGGED_IN);
+	close_adopted();
+}
+
+static void test_xclient(void **state)
+{
+	static const struct script plain = {{"+OK hi\r\n"}};
+	static const struct script offer = {
+	    {"+OK [XCLIENT] hi\r\n", "+OK Updated\r\n", "+OK\r\n", "+OK\r\n"}};
+	(void)state;
+	fixture->options.client_address = CLIENT_ADDRESS_xclient;
+	open_store(0, &plain);
+	open_store(1, &offer);
+	run_to_done();
+	assert_int_equal(fixture->result, UPSTREAM_LOGGED_IN);
+	check_heard(0, STR(""));
+	check_heard(1, STR("XCLIENT ADDR=192.0.2.1 PORT=40000 SESSION=00000000000000ab\r\n"
+	                   "USER anna\r\nPASS a secret\r\n"));
+	close_adopted();
+}
+
+// ---- what no store is told ----------------------------------------------
+
+static void test_impossible_name(void **state)
+{
+	(void)state;
+	fixture->credentials.user = STR("anna\r\nDELE 1");
+	open_store(0, &good);
+	run_to_done();
+	assert_int_equal(fixture->result, UPSTREAM_REFUSED);
+	assert_string_equal(
+	    fixture->answer, "-ERR [AUTH] That user name or password cannot be right.");
+	assert_int_equal(fixture->stores[0].visits, 0);
+	assert_int_equal(fixture->backend.servers[0].resting_until, 0);
+}
+
+static void test_master_for_a_stranger(void **state)
+{
+	(void)state;
+	fixture->options.login = BACKEND_LOGIN_master;
+	fixture->options.master_user = (char *)"boss";
+	open_store(0, &good);
+	run_to_done();
+	assert_int_equal(fixture->result, UPSTREAM_UNAVAILABLE);
+	assert_string_equal(fixture->answer, "");
+	assert_int_equal(fixture->stores[0].visits, 0);
+	assert_int_equal(fixture->backend.servers[0].resting_until, 0);
+}
+
+// A store that does not know the method is no use to anybody.
+static void test_next_after_unknown_method(void **state)
+{
+	static const struct script old = {{"+OK hi\r\n", "-ERR unknown command\r\n"}};
+	static const struct script modern = {{"+OK hi\r\n", "+ \r\n", "+OK\r\n"}};
+	(void)state;
+	fixture->options.login = BACKEND_LOGIN_plain;
+	open_store(0, &old);
+	open_store(1, &modern);
+	run_to_done();
+	assert_int_equal(fixture->result, UPSTREAM_LOGGED_IN);
+	assert_true(fixture->backend.servers[0].resting_until > 0);
+	close_adopted();
+}
+
+// ---- relayed NTLM -------------------------------------------------------
+
+#define CHALLENGING "+OK hi\r\n", "+\r\n", "+ dHlwZSAy\r\n"
+#define TOLD_TYPE_1 "AUTH NTLM\r\ndHlwZSAx\r\n"
+
+static const struct script accepting = {{CHALLENGING, "+OK in\r\n+OK more\r\n"}};
+static const struct script refusing = {{CHALLENGING, "-ERR [AUTH] no\r\n"}};
+static const struct script silent_then = {{CHALLENGING, ""}};
+static const struct script closing = {{CHALLENGING, NULL}};
+
+static void start_relayed(const struct script *script)
+{
+	fixture->credentials = (struct credentials){.token = STR("type 1")};
+	open_store(0, script);
+	open_store(1, &good);
+	start();
+}
+
+static void run_to_challenge(const struct script *script)
+{
+	start_relayed(script);
+	while (!fixture->challenges)
+		step();
+	assert_string_equal(fixture->challenge, "type 2");
+	assert_int_equal(fixture->upstream.step, UPSTREAM_CLIENT);
+	assert_false(uv_is_active((uv_handle_t *)&fixture->timer.uv));
+	check_heard(0, STR(TOLD_TYPE_1));
+}
+
+static void call(void (*what)(void))
+{
+	fixture->in_call = true;
+	what();
+	fixture->in_call = false;
+}
+
+static void relay(void)
+{
+	upstream_relay(&fixture->upstream, STR("type 3"));
+}
+
+static void abandon(void)
+{
+	upstream_abandon(&fixture->upstream);
+}
+
+// It ends in this way, once, and no other store hears of it.
+static void expect(enum upstream_result result, const char *answer)
+{
+	while (!fixture->done)
+		step();
+	settle();
+	assert_int_equal(fixture->done, 1);
+	assert_int_equal(fixture->challenges, 1);
+	assert_int_equal(fixture->result, result);
+	assert_string_equal(fixture->answer, answer);
+	assert_int_equal(fixture->stores[1].visits, 0);
+	assert_int_equal(fixture->backend.servers[0].resting_until, 0);
+}
+
+static void test_relayed_and_logged_in(void **state)
+{
+	(void)state;
+	run_to_challenge(&accepting);
+	call(relay);
+	assert_true(uv_is_active((uv_handle_t *)&fixture->timer.uv));
+	expect(UPSTREAM_LOGGED_IN, "+OK in");
+	check_heard(0, STR(TOLD_TYPE_1 "dHlwZSAz\r\n"));
+	check_str(STR("kept"), buf_str(&fixture->stream.kept), STR("+OK more\r\n"));
+	close_adopted();
+}
+
+static void relay_at_once(struct upstream *upstream, struct str challenge)
+{
+	on_challenge(upstream, challenge);
+	relay();
+}
+
+static void test_relayed_within_on_challenge(void **state)
+{
+	(void)state;
+	fixture->upstream.on_challenge = relay_at_once;
+	start_relayed(&accepting);
+	expect(UPSTREAM_LOGGED_IN, "+OK in");
+	close_adopted();
+}
+
+static void test_relayed_and_refused(void **state)
+{
+	(void)state;
+	run_to_challenge(&refusing);
+	assert_false(upstream_has_asked(&fixture->upstream));
+	call(relay);
+	expect(UPSTREAM_REFUSED, "-ERR [AUTH] no");
+	assert_true(upstream_has_asked(&fixture->upstream));
+	assert_false(fixture->stream.open);
+}
+
+static void test_relayed_and_broken_off(void **state)
+{
+	(void)state;
+	run_to_challenge(&closing);
+	call(relay);
+	expect(UPSTREAM_UNAVAILABLE, "");
+	assert_true(upstream_has_asked(&fixture->upstream));
+}
+
+static void test_type_1_refused(void **state)
+{
+	static const struct script script = {{"+OK hi\r\n", "+ \r\n", "-ERR [AUTH] bad\r\n"}};
+	(void)state;
+	start_relayed(&script);
+	while (!fixture->done)
+		step();
+	assert_int_equal(fixture->result, UPSTREAM_REFUSED);
+	assert_int_equal(fixture->challenges, 0);
+	assert_int_equal(fixture->stores[1].visits, 0);
+}
+
+// Of the challenge of a store that cannot go on nobody has heard yet.
+static void check_next_challenges(const struct script *first)
+{
+	static const struct script second = {{CHALLENGING, "+OK in\r\n"}};
+	fixture->credentials = (struct credentials){.token = STR("type 1")};
+	open_store(0, first);
+	open_store(1, &second);
+	start();
+	while (!fixture->challenges)
+		step();
+	check_heard(1, STR(TOLD_TYPE_1));
+	call(relay);
+	while (!fixture->done)
+		step();
+	assert_int_equal(fixture->result, UPSTREAM_LOGGED_IN);
+	close_adopted();
+}
+
+static void test_next_after_no_ntlm(void **state)
+{
+	static const struct script script = {{"+OK hi\r\n", "-ERR unknown\r\n"}};
+	(void)state;
+	check_next_challenges(&script);
+}
+
+static void test_next_after_bad_challenge(void **state)
+{
+	static const struct script script = {{"+OK hi\r\n", "+\r\n", "+ ???\r\n"}};
+	(void)state;
+	check_next_challenges(&script);
+}
+
+static void (*what_next)(void);
+
+// Runs between what came in and the end of what was closed for it.
+static void on_check(uv_check_t *check)
+{
+	if (fixture->upstream.step != UPSTREAM_CLOSE)
+		return;
+	call(what_next);
+	uv_check_stop(check);
+	uv_close((uv_handle_t *)check, NULL);
+}
+
+static void do_while_closing(void (*what)(void))
+{
+	static uv_check_t check;
+	what_next = what;
+	uv_check_init(&fixture->net.loop, &check);
+	uv_check_start(&check, on_check);
+}
+
+// The store leaves, or speaks, while it is the client's turn.
+static void check_store_fails(
+    void (*act)(struct stream *stream), void (*what)(void), enum upstream_result result)
+{
+	run_to_challenge(&accepting);
+	act(&fixture->stores[0].streams[0]);
+	if (what)
+		do_while_closing(what);
+	expect(result, "");
+	assert_false(upstream_has_asked(&fixture->upstream));
+	check_heard(0, STR(TOLD_TYPE_1));
+}
+
+static void speak(struct stream *stream)
+{
+	stream_write(stream, STR("+OK in\r\n"));
+}
+
+static void test_store_leaves_before_the_client_answers(void **state)
+{
+	(void)state;
+	check_store_fails(stream_close, NULL, UPSTREAM_UNAVAILABLE);
+}
+
+static void test_store_speaks_before_the_client_answers(void **state)
+{
+	(void)state;
+	check_store_fails(speak, NULL, UPSTREAM_UNAVAILABLE);
+}
+
+static void test_relay_as_the_store_leaves(void **state)
+{
+	(void)state;
+	check_store_fails(stream_close, relay, UPSTREAM_UNAVAILABLE);
+}
+
+static void test_abandon_as_the_store_leaves(void **state)
+{
+	(void)state;
+	check_store_fails(stream_close, abandon, UPSTREAM_ABANDONED);
+}
+
+// Whatever the store says to "*", and if it says nothing, it is over.
+static void check_abandon(const struct script *script)
+{
+	run_to_challenge(script);
+	call(abandon);
+	expect(UPSTREAM_ABANDONED, "");
+	check_heard(0, STR(TOLD_TYPE_1 "*\r\n"));
+	assert_false(upstream_has_asked(&fixture->upstream));
+	assert_false(fixture->stream.open);
+}
+
+static void test_abandon(void **state)
+{
+	(void)state;
+	check_abandon(&refusing);
+}
+
+static void test_abandon_accepted(void **state)
+{
+	(void)state;
+	check_abandon(&accepting);
+}
+
+static void test_abandon_closed(void **state)
+{
+	(void)state;
+	check_abandon(&closing);
+}
+
+static void test_abandon_unanswered(void **state)
+{
+	(void)state;
+	run_to_challenge(&silent_then);
+	call(abandon);
+	while (!buf_len(&fixture->stores[0].heard) || fixture->stores[0].said < 4)
+		step();
+	assert_true(uv_timer_get_due_in(&fixture->timer.uv) <= 2000);
+	upstream_on_due(&fixture->upstream);
+	expect(UPSTREAM_ABANDONED, "");
+}
+
+static void check_cancel_relayed(const struct script *script, unsigned made)
+{
+	fixture->credentials = (struct credentials){.token = STR("type 1")};
+	check_cancel(script, UPSTREAM_LOGIN, made, true);
+	assert_int_equal(fixture->challenges, 0);
+}
+
+static void test_cancel_at_auth(void **state)
+{
+	static const struct script script = {{"+OK\r\n", ""}};
+	(void)state;
+	check_cancel_relayed(&script, 1);
+}
+
+static void test_cancel_at_type_1(void **state)
+{
+	static const struct script script = {{"+OK\r\n", "+ \r\n", ""}};
+	(void)state;
+	check_cancel_relayed(&script, 2);
+}
+
+// Cancelled after the challenge, when `what` was done.
+static void check_cancel_after(void (*what)(void))
+{
+	run_to_challenge(&silent_then);
+	if (what)
+		call(what);
+	assert_true(upstream_cancel(&fixture->upstream));
+	assert_false(upstream_cancel(&fixture->upstream));
+	close_adopted();
+	settle();
+	assert_int_equal(fixture->done, 0);
+}
+
+static void test_cancel_at_the_client(void **state)
+{
+	(void)state;
+	check_cancel_after(NULL);
+	assert_false(upstream_has_asked(&fixture->upstream));
+}
+
+static void test_cancel_at_type_3(void **state)
+{
+	(void)state;
+	check_cancel_after(relay);
+	assert_true(upstream_has_asked(&fixture->upstream));
+}
+
+static void test_cancel_at_abandon(void **state)
+{
+	(void)state;
+	check_cancel_after(abandon);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, open_fixture, close_fixture)
 
 int main(void)
@@ -446,6 +859,31 @@ int main(void)
 	    TEST(test_cancel_at_user),
 	    TEST(test_cancel_at_pass),
 	    TEST(test_start_again_within_on_done),
+	    TEST(test_proxy_header_comes_first),
+	    TEST(test_xclient),
+	    TEST(test_impossible_name),
+	    TEST(test_master_for_a_stranger),
+	    TEST(test_next_after_unknown_method),
+	    TEST(test_relayed_and_logged_in),
+	    TEST(test_relayed_within_on_challenge),
+	    TEST(test_relayed_and_refused),
+	    TEST(test_relayed_and_broken_off),
+	    TEST(test_type_1_refused),
+	    TEST(test_next_after_no_ntlm),
+	    TEST(test_next_after_bad_challenge),
+	    TEST(test_store_leaves_before_the_client_answers),
+	    TEST(test_store_speaks_before_the_client_answers),
+	    TEST(test_relay_as_the_store_leaves),
+	    TEST(test_abandon_as_the_store_leaves),
+	    TEST(test_abandon),
+	    TEST(test_abandon_accepted),
+	    TEST(test_abandon_closed),
+	    TEST(test_abandon_unanswered),
+	    TEST(test_cancel_at_auth),
+	    TEST(test_cancel_at_type_1),
+	    TEST(test_cancel_at_the_client),
+	    TEST(test_cancel_at_type_3),
+	    TEST(test_cancel_at_abandon),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

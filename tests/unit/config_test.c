@@ -337,6 +337,17 @@ static const struct {
     {BACKEND "tls: none, verify_name: a " BACKEND_END,
         AT "2:65: verify_name: with tls: none there is no certificate to check; leave it out, or "
            "set tls to stls or tls\n"},
+    {BACKEND "login: master, master_user: boss " BACKEND_END,
+        AT "2:48: login: master needs master_user and master_password_file\n"},
+    {BACKEND "login: master, master_password_file: boss " BACKEND_END,
+        AT "2:48: login: master needs master_user and master_password_file\n"},
+    {BACKEND "login: plain, master_user: boss " BACKEND_END,
+        AT "2:68: master_user: only login: master uses it; leave it out, or set login\n"},
+    {BACKEND "master_password_file: boss " BACKEND_END,
+        AT "2:63: master_password_file: only login: master uses it; leave it out, or set "
+           "login\n"},
+    {BACKEND "client_address: proxy " BACKEND_END,
+        AT "2:57: client_address: must be none, proxy-v1, proxy-v2 or xclient, not \"proxy\"\n"},
 
     // all in one run, a mistake in `defaults` once
     {"worker: 1\ndefaults: { backlog: x }\n" SOUND,
