@@ -12,6 +12,7 @@
 #include <openssl/pool.h>
 #include <openssl/x509.h>
 
+#include "certs/end_point.h"
 #include "proxy/base/file.h"
 
 enum { FILE_MAX = 1024 * 1024 };
@@ -136,6 +137,12 @@ static void pair_done(struct pair *pair)
 	EVP_PKEY_free(pair->key);
 }
 
+static struct str end_point_of(const CRYPTO_BUFFER *leaf, uint8_t room[END_POINT_MAX])
+{
+	struct str der = {(const char *)CRYPTO_BUFFER_data(leaf), CRYPTO_BUFFER_len(leaf)};
+	return (struct str){(const char *)room, end_point_hash(der, room)};
+}
+
 struct tls_server *certs_load(
     const char *chain_path, const char *key_path, bool session_tickets, struct text *why)
 {
@@ -143,10 +150,12 @@ struct tls_server *certs_load(
 	struct tls_server *server = NULL;
 	if (read_chain(&pair, chain_path, why) && read_key(&pair, key_path, why) &&
 	    belong_together(&pair, chain_path, key_path, why)) {
+		uint8_t end_point[END_POINT_MAX];
 		struct tls_server_options options = {
 		    .chain = pair.chain,
 		    .num_chain = pair.num_chain,
 		    .key = pair.key,
+		    .end_point = end_point_of(pair.chain[0], end_point),
 		    .session_tickets = session_tickets,
 		};
 		server = tls_server_new(&options, why);

@@ -24,6 +24,8 @@ static const char ciphers[] = "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GC
 
 struct tls_server {
 	SSL_CTX *ctx;
+	char end_point[TLS_END_POINT_MAX];
+	size_t end_point_len;
 };
 
 struct tls_client {
@@ -36,6 +38,7 @@ struct tls {
 	SSL *ssl;
 	struct stream *stream;
 	const struct tls_client *client; // NULL on the server's side
+	const struct tls_server *server; // NULL on the client's side
 	const char *name;                // the peer's, on the client's side
 	struct str fed;                  // ciphertext not yet read by BoringSSL
 	bool fed_end;
@@ -151,6 +154,10 @@ struct tls_server *tls_server_new(const struct tls_server_options *options, stru
 	}
 	struct tls_server *server = xcalloc(1, sizeof(*server));
 	server->ctx = ctx;
+	server->end_point_len = options->end_point.len;
+	BUG_ON(options->end_point.len > sizeof(server->end_point));
+	if (options->end_point.len)
+		memcpy(server->end_point, options->end_point.at, options->end_point.len);
 	return server;
 }
 
@@ -227,6 +234,7 @@ static struct tls *new_tls(struct stream *stream, SSL_CTX *ctx)
 struct tls *tls_accept(struct stream *stream, const struct tls_server *server)
 {
 	struct tls *tls = new_tls(stream, server->ctx);
+	tls->server = server;
 	SSL_set_accept_state(tls->ssl);
 	return tls;
 }
@@ -271,6 +279,12 @@ const char *tls_cipher(const struct tls *tls)
 bool tls_was_resumed(const struct tls *tls)
 {
 	return SSL_session_reused(tls->ssl);
+}
+
+struct str tls_end_point(const struct tls *tls)
+{
+	const struct tls_server *server = tls->server;
+	return server ? (struct str){server->end_point, server->end_point_len} : STR("");
 }
 
 const char *tls_library(void)

@@ -30,10 +30,14 @@ struct tls_client;
 // Certificates in a chain, of ours or a peer's.
 enum { TLS_CHAIN_MAX = 16 };
 
+// Bytes of the longest hash.
+enum { TLS_END_POINT_MAX = 64 };
+
 struct tls_server_options {
 	struct crypto_buffer_st *const *chain; // leaf first; references are taken
 	size_t num_chain;
 	struct evp_pkey_st *key; // a reference is taken
+	struct str end_point;    // for tls_end_point; copied
 	bool session_tickets;
 };
 
@@ -55,6 +59,11 @@ void tls_client_free(struct tls_client **client);
 const char *tls_version(const struct tls *tls);
 const char *tls_cipher(const struct tls *tls);
 bool tls_was_resumed(const struct tls *tls);
+
+// The hash of the certificate that was served here, as the channel binding
+// tls-server-end-point has it (RFC 5929 section 4); empty when it has none, and on
+// the client's side.
+struct str tls_end_point(const struct tls *tls);
 
 // Which BoringSSL this is, for people: a static string.
 const char *tls_library(void);
