@@ -128,6 +128,17 @@ bool routes_lead_to(const struct routes *routes, size_t backend)
 
 // ---- asking -------------------------------------------------------------
 
+size_t routes_backend_of_domain(const struct routes *routes, struct str domain)
+{
+	for (size_t i = 0; i < routes->num && domain.len && domain.len <= CLAIM_PART_MAX; i++) {
+		const struct account *wanted = &routes->steps[i].rule.wanted;
+		bool is_for_all = str_eq(wanted->user, STR("*")) && !wanted->mailbox.len;
+		if (is_for_all && fold_equals(wanted->domain, domain))
+			return routes->steps[i].backend;
+	}
+	return routes->backend;
+}
+
 // An account whose parts have been changed, and where they stand.
 struct changed {
 	struct account account;

@@ -2,36 +2,60 @@
 //
 // Started by the session once a claim is made and it is its turn.  A listener
 // names its verifiers in order (option `verify`); the first that can judge the
-// claim's kind and knows the user decides.  A plain claim that comes to
-// `backend` is not judged here: the store does that at the login.
+// claim's kind and knows the user decides.  `backend` is no verifier here: a plain
+// claim that comes to it is accepted unjudged, for the store to judge at the login;
+// NTLM that the store has challenged does not come here at all.
 //
 // Follows the contract of everything that waits:
 //   1. verification_start never calls on_done before it returns.
 //   2. on_done is called exactly once, unless the verification is cancelled.
 //   3. After verification_cancel it is not called.
 //   4. The memory is the owner's; within on_done it may be started again.
-//   5. claim and account are borrowed until the end.
+//   5. sources, verifiers, claim and account are borrowed until the end.
 #ifndef POPGATE_BACKENDS_VERIFY_VERIFY_H
 #define POPGATE_BACKENDS_VERIFY_VERIFY_H
 
 #include "backends/account.h"
 #include "backends/users/record.h"
+#include "backends/users/users.h"
 #include "backends/verify/winbind.h"
 #include "proxy/net/net.h"
 #include "proxy/pop3/claim.h"
 
-#define VERIFIER(name, claims, sentence) VERIFIER_##name,
+#define VERIFIER(name, claims) VERIFIER_##name,
 enum verifier {
 #include "backends/verify/verifiers.def"
 	VERIFIERS
 };
 #undef VERIFIER
 
+const char *verifier_name(enum verifier verifier);
+
+// ---- what a listener's options say --------------------------------------
+
+struct listener_options;
+
+struct verifiers {
+	enum verifier order[VERIFIERS];
+	size_t num;
+	bool next_if_unavailable;
+};
+
+struct verifiers verifiers_of(const struct listener_options *options);
+
+// The kinds of claim that can be judged at all.
+unsigned verifiers_claims(const struct verifiers *verifiers);
+
+// Whether the store judges claims of this kind, and nobody before it.
+bool verifiers_leave_to_store(const struct verifiers *verifiers, enum claim_kind kind);
+
+// ---- judging ------------------------------------------------------------
+
 enum outcome {
 	OUTCOME_accepted,
 	OUTCOME_rejected,
 	OUTCOME_unknown,     // this verifier does not know the user: the next one is asked
-	OUTCOME_unavailable, // it could not judge; `verify_unavailable` says whether the next one is asked
+	OUTCOME_unavailable, // it could not judge; the next one is asked where that is wanted
 };
 
 // What a worker's verifiers need; made before it serves.  NULL: not configured.
@@ -45,17 +69,19 @@ struct verify_sources {
 // in by the caller, the rest is zero or what an earlier verification left.
 struct verification {
 	const struct verify_sources *sources;
+	const struct verifiers *verifiers;
 	const struct claim *claim;
 	const struct account *account;
 	bool has_tls;
-	const enum verifier *order; // what the listener names
-	size_t num_order;
-	bool next_if_unavailable;
+	// accepted, rejected or unavailable
 	void (*on_done)(struct verification *verification, enum outcome outcome);
+	void *context;
 
 	enum verifier verifier;    // that decided, or is asked now
-	const char *why;           // for the log when not accepted; static
+	const char *why;           // for the log when not accepted; static, or until the next look-up
 	struct user_record record; // what users.db knows, when that decided
+	size_t next;               // in the order
+	bool is_unsure;            // one could not judge
 	struct net_task task;
 	struct winbind_request winbind;
 };
@@ -66,15 +92,17 @@ void verification_done(struct verification *verification); // wipes
 
 // ---- the verifiers ------------------------------------------------------
 
-// verify_users.c: judges at once; *why is static.  CLAIM_plain, CLAIM_ntlm and
+// verify_users.c: judges at once; *why is for the log.  CLAIM_plain, CLAIM_ntlm and
 // CLAIM_digest.  Fills in the record when accepted.
 enum outcome verify_users(struct users *users, const struct claim *claim,
     const struct account *account, struct user_record *out_record, const char **why);
 
-// verify_winbind.c: asks a helper; calls verification_winbind_done.  CLAIM_plain
-// and CLAIM_ntlm.
+// verify_winbind.c: asks a helper; calls verification_decide.  CLAIM_plain and
+// CLAIM_ntlm.
 void verify_winbind_start(struct verification *verification);
 void verify_winbind_cancel(struct verification *verification);
+
+// What the verifier that is asked has found; not before its start has returned.
 void verification_decide(struct verification *verification, enum outcome outcome, const char *why);
 
 #endif

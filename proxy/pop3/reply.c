@@ -26,9 +26,14 @@ static void add_line(struct text *out, struct str status, struct str words)
 	text_add(out, STR("\r\n"));
 }
 
-void reply_greeting(struct text *out, struct str greeting)
+void reply_greeting(struct text *out, struct str greeting, struct str timestamp)
 {
-	add_line(out, STR("+OK "), greeting);
+	text_add(out, STR("+OK "));
+	text_add(out, greeting);
+	if (timestamp.len)
+		text_add_char(out, ' ');
+	text_add(out, timestamp);
+	text_add(out, STR("\r\n"));
 }
 
 void reply_refusal(struct text *out, struct str refusal)

@@ -22,8 +22,9 @@ enum reply {
 // The whole line, CR LF included.
 struct str reply_line(enum reply reply);
 
-// "+OK TEXT" for a greeting of the administrator's.
-void reply_greeting(struct text *out, struct str greeting);
+// "+OK TEXT" for a greeting of the administrator's, with a timestamp for APOP (RFC 1939
+// section 7) unless that is empty.
+void reply_greeting(struct text *out, struct str greeting, struct str timestamp);
 
 // "-ERR TEXT" for a refusal of the administrator's.
 void reply_refusal(struct text *out, struct str refusal);

@@ -14,6 +14,10 @@ const struct reason_row reason_rows[REASONS] = {
 static void close_store(struct session *session)
 {
 	limits_give_back(session->house->limits, &session->places[PLACE_user]);
+	if (session->last_phase == PHASE_verify && session->verification) {
+		verification_cancel(session->verification);
+		session_leave_login(session);
+	}
 	if (upstream_cancel(&session->upstream)) {
 		session_leave_login(session);
 		session_adopt_store(session);
@@ -67,7 +71,7 @@ static void enter(struct session *session)
 {
 	decision_cancel(&session->decision);
 	close_store(session);
-	claim_forget_password(&session->claim);
+	session_forget_secrets(session);
 	close_client(session);
 	session_log_closed(session);
 }

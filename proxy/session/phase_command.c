@@ -75,6 +75,15 @@ static void refuse_in_clear(struct session *session)
 	count_bad_command(session);
 }
 
+// TLS would help, or nothing would.
+static void refuse_kind(struct session *session, enum claim_kind kind)
+{
+	if (kind == CLAIM_plain || session_claims_within(session, true) & kind)
+		refuse_in_clear(session);
+	else
+		note_bad_command(session, REPLY_mechanism);
+}
+
 static void do_user(struct session *session, struct str argument, struct str rest)
 {
 	(void)rest;
@@ -144,17 +153,22 @@ static void do_auth(struct session *session, struct str argument, struct str res
 		note_bad_command(session, REPLY_mechanism);
 	else if (mechanism_claim(mechanism) & session_claims(session))
 		session_begin_sasl(session, mechanism, initial);
-	else if (mechanism_claim(mechanism) == CLAIM_plain)
-		refuse_in_clear(session);
 	else
-		note_bad_command(session, REPLY_mechanism);
+		refuse_kind(session, mechanism_claim(mechanism));
 }
 
 static void do_apop(struct session *session, struct str argument, struct str rest)
 {
-	(void)argument;
 	(void)rest;
-	note_bad_command(session, REPLY_mechanism);
+	if (!(session_claims(session) & CLAIM_digest))
+		refuse_kind(session, CLAIM_digest);
+	else {
+		session_forget_login(session);
+		if (claim_digest(&session->claim, "APOP", DIGEST_apop, session->timestamp, argument))
+			session_login(session);
+		else
+			note_bad_command(session, REPLY_claim);
+	}
 }
 
 static void do_stls(struct session *session, struct str argument, struct str rest)

@@ -14,7 +14,9 @@ void session_greet(struct session *session)
 	struct text greeting = TEXT(room);
 	if (!session_is_welcome(session))
 		return;
-	reply_greeting(&greeting, str_of(session->listener->options.greeting));
+	if (session_claims_within(session, true) & CLAIM_digest)
+		session_make_timestamp(session);
+	reply_greeting(&greeting, str_of(session->listener->options.greeting), session->timestamp);
 	stream_write(&session->client, text_str(&greeting));
 	session_enter(session, PHASE_command);
 }

@@ -1,9 +1,11 @@
-// phase_login.c: a claim was made: ask the store, and act on its answer.
+// phase_login.c: a claim was made: log in at the store, and act on its answer.
 //
-// The store is the judge: it alone knows the mailbox and its password.  Its
+// Mostly the store is the judge: it alone knows the mailbox and its password.  Its
 // refusal is passed on with its text; its absence is [SYS/TEMP], and never looks
 // like a wrong password.  Either costs the client one of its attempts.  What it
 // costs beyond that is phase_refusal.c's.
+// Where our own verifiers have judged before (phase_verify.c), a store that
+// does not let the user in is at fault, or what users.db keeps for it is.
 // A user's places are taken after the store's yes, so that failing logins of
 // strangers cannot use them up.
 #include "proxy/session/session_priv.h"
@@ -18,7 +20,8 @@ void session_pass_on(struct session *session, bool refused)
 
 void session_login_failed(struct session *session)
 {
-	claim_forget_password(&session->claim);
+	session_forget_secrets(session);
+	session->backend = session->house->snapshot->backends[session->listener->backend];
 	if (++session->failed_logins >= session->listener->options.max_login_attempts)
 		session_close(session, REASON_login_attempts, NULL);
 	else
@@ -27,7 +30,8 @@ void session_login_failed(struct session *session)
 
 static void on_logged_in(struct session *session)
 {
-	uint64_t key = limits_key_user(str_of(session->backend->name), session->claim.user);
+	uint64_t key =
+	    limits_key_user(str_of(session->backend->name), session_route(session)->name);
 	attempt_succeeded(&session->attempt, net_now(session->house->net));
 	session->server = session->upstream.server;
 	session_adopt_store(session);
@@ -35,16 +39,24 @@ static void on_logged_in(struct session *session)
 	        session->listener->options.max_connections_per_user,
 	        &session->places[PLACE_user])) {
 		session_pass_on(session, false);
-		claim_forget_password(&session->claim);
+		session_forget_secrets(session);
 		session_enter(session, PHASE_relay);
 		return;
 	}
 	session_close(session, REASON_max_connections_per_user, NULL);
 }
 
+// A dialogue that has to do with a challenge alone is not the end of a login; one
+// that ends while the client computes its answer is seen when that has come.
 static void on_answer(struct upstream *upstream, enum upstream_result result)
 {
 	struct session *session = upstream->context;
+	if (session->phase == PHASE_challenge) {
+		session_challenge_over(session);
+		return;
+	}
+	if (session->phase != PHASE_login)
+		return;
 	switch (result) {
 	case UPSTREAM_LOGGED_IN: on_logged_in(session); return;
 	case UPSTREAM_REFUSED:
@@ -60,22 +72,17 @@ static const struct addr *local_addr(struct session *session)
 	return &session->local;
 }
 
-static void fill_in_credentials(struct session *session)
+void session_dial(struct session *session, struct str token)
 {
 	bool is_told = session->backend->options->client_address != CLIENT_ADDRESS_none;
+	struct upstream *upstream = &session->upstream;
 	session->credentials = (struct credentials){
-	    .user = session->claim.user,
-	    .password = secret_reveal(&session->claim.password),
+	    .token = token,
 	    .client = is_told ? &session->peer : NULL,
 	    .local = is_told ? local_addr(session) : NULL,
 	    .tls_version = session->tls_version,
 	    .session = session->id,
 	};
-}
-
-static void enter(struct session *session)
-{
-	struct upstream *upstream = &session->upstream;
 	upstream->net = session->house->net;
 	upstream->stream = &session->store;
 	upstream->timer = &session->timer;
@@ -83,9 +90,39 @@ static void enter(struct session *session)
 	upstream->credentials = &session->credentials;
 	upstream->on_done = on_answer;
 	upstream->context = session;
-	fill_in_credentials(session);
 	timer_clear(&session->timer);
-	upstream_start(upstream);
+}
+
+// What the client has said; or what users.db keeps, when it has not, or that alone
+// is wanted.
+static struct str password_for_store(const struct session *session)
+{
+	const struct verification *judged = session->verification;
+	bool is_said = session->claim.kind == CLAIM_plain &&
+	               session->backend->options->login != BACKEND_LOGIN_stored;
+	if (is_said)
+		return secret_reveal(&session->claim.password);
+	return judged ? secret_reveal(&judged->record.backend_password) : STR("");
+}
+
+static void log_in(struct session *session)
+{
+	session_dial(session, STR(""));
+	session->credentials.user = session_route(session)->name;
+	session->credentials.password = password_for_store(session);
+	session->credentials.is_verified = session->judge;
+	upstream_start(&session->upstream);
+}
+
+static void enter(struct session *session)
+{
+	session->own_reply = REPLIES;
+	if (!session->claim.token.at)
+		log_in(session);
+	else if (session_waits_for_client(session))
+		upstream_relay(&session->upstream, secret_reveal(&session->claim.token));
+	else
+		session_cannot_judge(session, "the store has not waited for the client's answer");
 }
 
 static void on_due(struct session *session)

@@ -1,9 +1,9 @@
-// phase_refusal.c: the store has not accepted a login; the client's answer is held
-// back for the delay that the failure costs.
+// phase_refusal.c: a login was not accepted; the client's answer is held back for
+// the delay that the failure costs.
 //
 // A client that does not wait gains nothing: the delay is noted in the shared
 // pages too, for all its connections; and it gains nothing by leaving before the
-// store has answered.  What is no fault of user or password costs nothing and is
+// answer has come.  What is no fault of user or password costs nothing and is
 // told at once.
 //
 // No answer is a failure too, once the store has the password: a store that hangs
@@ -13,51 +13,122 @@
 // user and password, however often a client tries, and an address where users are
 // known has more failures free (policy/penalties.h); users known there are let in
 // whatever the others do.
+//
+// What our own verifiers refuse is told in one text for all causes, and the delay
+// runs from the moment they were asked: how long they took does not show.  Of users
+// whom they have let in, no answer of the store's is a failure.
 #include "proxy/session/session_priv.h"
+
+#include "proxy/base/log.h"
 
 static void tell(struct session *session)
 {
-	if (upstream_answer(&session->upstream).len)
+	if (session->own_reply != REPLIES)
+		session_reply(session, session->own_reply);
+	else if (upstream_answer(&session->upstream).len)
 		session_pass_on(session, true);
 	else
 		session_reply(session, REPLY_unavailable);
 	session_login_failed(session);
 }
 
+static void tell_in(struct session *session, uint64_t ms)
+{
+	if (!ms) {
+		tell(session);
+		return;
+	}
+	session_enter(session, PHASE_refusal);
+	timer_set(&session->timer, ms);
+}
+
+// What tells one wrong try from another.  An answer to a challenge is never the same
+// twice, so each counts, whatever password it was made from.
+static struct str proof_of(const struct claim *claim)
+{
+	switch (claim->kind) {
+	case CLAIM_plain: return secret_reveal(&claim->password);
+	case CLAIM_ntlm:
+	case CLAIM_msn:
+		return claim->ntlm ? ntlm_exchange_question(claim->ntlm).nt
+		                   : secret_reveal(&claim->token);
+	case CLAIM_digest: break;
+	}
+	return (struct str){(const char *)claim->digest.response, sizeof(claim->digest.response)};
+}
+
+static uint64_t count_failure(struct session *session)
+{
+	uint64_t now = net_now(session->house->net);
+	return attempt_failed(&session->attempt, proof_of(&session->claim), now);
+}
+
+// ---- the store's --------------------------------------------------------
+
 static bool is_failure(const struct session *session)
 {
 	struct str answer = upstream_answer(&session->upstream);
+	if (session->judge)
+		return false;
 	return answer.len ? reply_doubts_login(answer) : upstream_has_asked(&session->upstream);
 }
 
 // How long the client waits for the answer.
 static uint64_t note_outcome(struct session *session)
 {
-	struct attempt *attempt = &session->attempt;
-	struct str password = secret_reveal(&session->claim.password);
 	if (is_failure(session))
-		return attempt_failed(attempt, password, net_now(session->house->net));
-	attempt_end(attempt);
+		return count_failure(session);
+	attempt_end(&session->attempt);
 	return 0;
 }
 
 // A shutdown is ours, not the client's.
 void session_leave_login(struct session *session)
 {
-	if (session->reason != REASON_shutdown)
+	if (session->reason == REASON_shutdown)
+		return;
+	if (session->last_phase == PHASE_verify)
+		count_failure(session);
+	else
 		note_outcome(session);
+}
+
+// Who is let in shall not be asked for another password.
+static void note_store_at_fault(struct session *session)
+{
+	struct str answer = upstream_answer(&session->upstream);
+	if (!session->judge || !answer.len || !reply_doubts_login(answer))
+		return;
+	session_log_login_failed(session, answer);
+	session->own_reply = REPLY_unavailable;
 }
 
 void session_refuse_login(struct session *session)
 {
 	uint64_t delay = note_outcome(session);
-	claim_forget_password(&session->claim);
-	if (!delay) {
-		tell(session);
-		return;
-	}
-	session_enter(session, PHASE_refusal);
-	timer_set(&session->timer, delay);
+	note_store_at_fault(session);
+	session_forget_secrets(session);
+	tell_in(session, delay);
+}
+
+// ---- our verifiers' -----------------------------------------------------
+
+void session_reject_login(struct session *session, const char *why)
+{
+	uint64_t delay = count_failure(session);
+	uint64_t taken = net_now(session->house->net) - session->judged_at;
+	session_log_login_failed(session, str_of(why));
+	session->own_reply = REPLY_claim;
+	session_forget_secrets(session);
+	tell_in(session, delay > taken ? delay - taken : 0);
+}
+
+void session_cannot_judge(struct session *session, const char *why)
+{
+	attempt_end(&session->attempt);
+	session_log_login_failed(session, str_of(why));
+	session->own_reply = REPLY_unavailable;
+	tell(session);
 }
 
 const struct phase_ops phase_refusal = {.on_due = tell};

@@ -5,8 +5,6 @@
 // the client may try again or something else.
 #include "proxy/session/session_priv.h"
 
-#include "proxy/base/die.h"
-
 static void send_challenge(struct session *session, struct str challenge)
 {
 	char room[REPLY_CONTINUATION_SIZE(NTLM_MESSAGE_MAX)];
@@ -15,21 +13,32 @@ static void send_challenge(struct session *session, struct str challenge)
 	stream_write(&session->client, text_str(&line));
 }
 
+// The store that was asked for a challenge has to hear of it.
+static void refuse(struct session *session, const struct sasl_answer *answer)
+{
+	if (answer->why)
+		session_log_login_failed(session, str_of(answer->why));
+	if (session_waits_for_client(session)) {
+		session_abandon_challenge(session, answer->reply);
+		return;
+	}
+	session_end_mechanism(session);
+	session_reply(session, answer->reply);
+	session_login_failed(session);
+}
+
 static void go_on(
     struct session *session, enum sasl_result result, const struct sasl_answer *answer)
 {
 	switch (result) {
 	case SASL_CHALLENGE: send_challenge(session, answer->challenge); return;
 	case SASL_CLAIM:
-		sasl_done(&session->sasl);
+		if (!session_waits_for_client(session))
+			session_end_mechanism(session);
 		session_login(session);
 		return;
-	case SASL_REFUSED:
-		sasl_done(&session->sasl);
-		session_reply(session, answer->reply);
-		session_login_failed(session);
-		return;
-	case SASL_ASK: BUG_ON(true);
+	case SASL_REFUSED: refuse(session, answer); return;
+	case SASL_ASK: session_ask_for_challenge(session, answer); return;
 	}
 }
 
@@ -38,7 +47,15 @@ void session_begin_sasl(struct session *session, enum mechanism mechanism, struc
 	struct sasl_answer answer = {.claim = &session->claim};
 	session_forget_login(session);
 	session_enter(session, PHASE_sasl);
-	go_on(session, sasl_begin(&session->sasl, NULL, mechanism, initial, &answer), &answer);
+	const struct sasl_settings *settings =
+	    session_set_up_mechanism(session, mechanism_claim(mechanism));
+	go_on(session, sasl_begin(&session->sasl, settings, mechanism, initial, &answer), &answer);
+}
+
+void session_take_challenge(struct session *session, struct str challenge)
+{
+	struct sasl_answer answer = {.claim = &session->claim};
+	go_on(session, sasl_relay(&session->sasl, challenge, &answer), &answer);
 }
 
 static void take_response(struct session *session, struct str line, struct str rest)

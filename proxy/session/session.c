@@ -10,7 +10,7 @@
 #include "proxy/base/die.h"
 
 enum input { NOTHING, LINES, BYTES };
-enum deadline { PROXY, HANDSHAKE, PREAUTH, SESSION, STORE, PENALTY, FLUSH };
+enum deadline { PROXY, HANDSHAKE, PREAUTH, SESSION, STORE, VERIFIER, PENALTY, FLUSH };
 
 enum { FLUSH_MS = 5000 };
 
@@ -59,8 +59,14 @@ static void set_deadline(struct session *session, enum deadline deadline)
 	case SESSION: timer_set(&session->timer, options->session_timeout); return;
 	case FLUSH: timer_set(&session->timer, FLUSH_MS); return;
 	case STORE:
+	case VERIFIER:
 	case PENALTY: return;
 	}
+}
+
+static bool is_clients_time(enum deadline deadline)
+{
+	return deadline != STORE && deadline != VERIFIER && deadline != PENALTY;
 }
 
 // Adds the time in the phase that ends; the store's time and what we have the
@@ -69,9 +75,8 @@ static void account_time(struct session *session)
 {
 	uint64_t now = net_now(session->house->net);
 	uint64_t spent = now - session->entered;
-	enum deadline deadline = phases[session->phase].deadline;
 	session->phase_ms[session->phase] += (uint32_t)spent;
-	if (deadline == STORE || deadline == PENALTY)
+	if (!is_clients_time(phases[session->phase].deadline))
 		session->preauth_end += spent;
 	session->entered = now;
 }
@@ -110,19 +115,51 @@ void session_reply(struct session *session, enum reply reply)
 	stream_write(&session->client, reply_line(reply));
 }
 
+const struct verifiers *session_verifiers(const struct session *session)
+{
+	return &session->house->snapshot->verifiers[session->listener_index];
+}
+
+unsigned session_claims_within(const struct session *session, bool has_tls)
+{
+	const struct listener_options *options = &session->listener->options;
+	unsigned methods = options->login | session->decision.methods, claims = 0;
+	if (methods & (LOGIN_METHOD_basic | (has_tls ? LOGIN_METHOD_basic_tls : 0)))
+		claims |= CLAIM_plain;
+	if (methods & (LOGIN_METHOD_ntlm | (has_tls ? LOGIN_METHOD_ntlm_tls : 0)))
+		claims |= CLAIM_ntlm;
+	if (methods & (LOGIN_METHOD_digest | (has_tls ? LOGIN_METHOD_digest_tls : 0)))
+		claims |= CLAIM_digest;
+	claims &= verifiers_claims(session_verifiers(session));
+	return claims & CLAIM_ntlm && options->ntlm_msn ? claims | CLAIM_msn : claims;
+}
+
 unsigned session_claims(const struct session *session)
 {
-	unsigned methods = session->listener->options.login | session->decision.methods;
-	bool plain = methods & LOGIN_METHOD_basic ||
-	             (methods & LOGIN_METHOD_basic_tls && session->tls_version);
-	return plain ? CLAIM_plain : 0;
+	return session_claims_within(session, session->tls_version);
+}
+
+static void forget_judgement(struct session *session)
+{
+	if (!session->verification)
+		return;
+	verification_done(session->verification);
+	free(session->verification);
+	session->verification = NULL;
+}
+
+void session_forget_secrets(struct session *session)
+{
+	claim_forget_password(&session->claim);
+	session_end_mechanism(session);
+	forget_judgement(session);
 }
 
 void session_forget_login(struct session *session)
 {
 	free((char *)session->user.at);
 	session->user = (struct str){0};
-	sasl_done(&session->sasl);
+	session_forget_secrets(session);
 	claim_done(&session->claim);
 }
 
@@ -146,6 +183,9 @@ void session_handle_closed(struct session *session)
 		return;
 	struct sessions *house = session->house;
 	session_forget_login(session);
+	route_done(&session->counted);
+	route_done(&session->route);
+	free((char *)session->timestamp.at);
 	upstream_done(&session->upstream);
 	leave_house(session);
 	free(session);

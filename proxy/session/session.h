@@ -3,6 +3,7 @@
 #ifndef POPGATE_PROXY_SESSION_SESSION_H
 #define POPGATE_PROXY_SESSION_SESSION_H
 
+#include "backends/verify/verify.h"
 #include "policy/decision.h"
 #include "policy/ledger.h"
 #include "policy/limits.h"
@@ -18,6 +19,7 @@ struct sessions {
 	struct limits *limits;
 	struct ledger *ledger;
 	struct decision_sources sources;
+	struct verify_sources verify;
 	struct session *first;
 	size_t num;
 	void (*on_last_ended)(struct sessions *sessions); // NULL, or: num is 0 again

@@ -75,16 +75,29 @@ static void add_decision(struct log_line *line, const struct session *session)
 static void add_login(struct log_line *line, const struct session *session)
 {
 	add_known(line, "mechanism", session->claim.mechanism);
+	add_known(line, "ntlm", session->claim.variant);
+	add_known(line, "verifier", session->judge);
 	if (session->claim.user.len)
 		log_str(line, "user", session->claim.user);
 	if (session->failed_logins)
 		log_u64(line, "failed_logins", session->failed_logins);
 	if (!session->server)
 		return;
+	if (!str_eq(session->claim.user, session_route(session)->name))
+		log_str(line, "mailbox", session_route(session)->name);
 	log_str(line, "backend", str_of(session->backend->name));
 	log_str(line, "server", str_of(session->server->name));
 	log_u64(line, "bytes_from_store", session->down.bytes);
 	log_u64(line, "bytes_to_store", session->up.bytes);
+}
+
+// Who has accepted the claim, or was asked last.
+static const char *judge_of(const struct session *session)
+{
+	const struct verification *verification = session->verification;
+	if (session->judge || !verification || verification->verifier == VERIFIER_backend)
+		return session->judge;
+	return verifier_name(verification->verifier);
 }
 
 static void add_times(struct log_line *line, const struct session *session)
@@ -122,6 +135,27 @@ void session_log_closed(const struct session *session)
 	log_str(&line, "reason", str_of(reason_rows[session->reason].token));
 	add_known(&line, "why", session->why);
 	add_times(&line, session);
+	log_end(&line);
+}
+
+// Of an exchange that made no claim, the mechanism alone is known.
+void session_log_login_failed(const struct session *session, struct str why)
+{
+	struct log_line line;
+	const struct claim *claim = &session->claim;
+	log_begin(&line, LOG_login_failed);
+	if (line.skipped)
+		return;
+	add_id(&line, session);
+	log_addr(&line, "client", &session->peer);
+	log_str(&line, "listener", str_of(session->listener->name));
+	log_str(&line, "mechanism",
+	    str_of(claim->mechanism ? claim->mechanism : mechanism_name(session->sasl.mechanism)));
+	add_known(&line, "ntlm", claim->variant);
+	add_known(&line, "verifier", judge_of(session));
+	if (claim->user.len)
+		log_str(&line, "user", claim->user);
+	log_str(&line, "why", why);
 	log_end(&line);
 }
 

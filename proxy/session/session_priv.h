@@ -6,7 +6,10 @@
 #ifndef POPGATE_PROXY_SESSION_SESSION_PRIV_H
 #define POPGATE_PROXY_SESSION_SESSION_PRIV_H
 
+#include "backends/account.h"
+#include "backends/route.h"
 #include "backends/upstream.h"
+#include "backends/verify/verify.h"
 #include "policy/decision.h"
 #include "policy/penalties.h"
 #include "proxy/net/pump.h"
@@ -46,7 +49,9 @@ extern const struct phase_ops phase_handshake;
 extern const struct phase_ops phase_greeting;
 extern const struct phase_ops phase_command;
 extern const struct phase_ops phase_sasl;
+extern const struct phase_ops phase_challenge;
 extern const struct phase_ops phase_turn;
+extern const struct phase_ops phase_verify;
 extern const struct phase_ops phase_login;
 extern const struct phase_ops phase_refusal;
 extern const struct phase_ops phase_relay;
@@ -60,7 +65,7 @@ struct session {
 	struct session *previous;
 	const struct listener_config *listener;
 	size_t listener_index;
-	struct backend *backend;
+	struct backend *backend; // of the listener, or of the login that is under way
 	uint64_t id;
 	struct addr peer;  // the client
 	struct addr via;   // the load balancer in front of it; without a family: none
@@ -91,7 +96,17 @@ struct session {
 	unsigned failed_logins;
 	struct str user; // of USER, for PASS; heap
 	struct sasl sasl;
+	struct mechanism_setup *setup; // heap; of an exchange under way
+	struct str timestamp;          // of the greeting, for APOP; heap
 	struct claim claim;
+	struct account account;             // of the claim's user
+	struct route counted;               // before the claim is judged; attempts are counted by it
+	struct route route;                 // after that, if it is another; else nowhere
+	const char *denied;                 // why the user is not let in at all; static
+	struct verification *verification;  // heap; until the login is decided
+	const char *judge;                  // of our verifiers, who has accepted it; static
+	uint64_t judged_at;                 // when they were asked
+	enum reply own_reply;               // to a refused login; REPLIES: the store's own words
 	struct credentials credentials;
 	struct attempt attempt;
 	struct upstream upstream;
@@ -129,6 +144,16 @@ void session_reply(struct session *session, enum reply reply);
 // The kinds of claim that are welcome now, by the listener's login methods.
 unsigned session_claims(const struct session *session);
 
+// The same as it would be with or without TLS.
+unsigned session_claims_within(const struct session *session, bool has_tls);
+
+// The listener's.
+const struct verifiers *session_verifiers(const struct session *session);
+
+// Forgets what proves the login, and what is known of the user; the user's name
+// stays for the log.
+void session_forget_secrets(struct session *session);
+
 // Forgets everything that the client has said about who it is.
 void session_forget_login(struct session *session);
 
@@ -164,6 +189,36 @@ void session_too_slow(struct session *session);
 // it stands in the line.
 void session_begin_sasl(struct session *session, enum mechanism mechanism, struct str initial);
 
+// phase_sasl.c: goes on with the store's challenge.
+void session_take_challenge(struct session *session, struct str challenge);
+
+// mechanism_setup.c: what a mechanism must know; NULL where that is nothing.  Held
+// until session_end_mechanism, which also ends the exchange.
+const struct sasl_settings *session_set_up_mechanism(
+    struct session *session, enum claim_kind kind);
+void session_end_mechanism(struct session *session);
+
+// mechanism_setup.c: makes the timestamp for APOP.
+void session_make_timestamp(struct session *session);
+
+// phase_challenge.c: the store is to make NTLM's challenge; it has not; the client
+// needs it no longer and is to be told `reply`.
+void session_ask_for_challenge(struct session *session, const struct sasl_answer *answer);
+void session_challenge_over(struct session *session);
+void session_abandon_challenge(struct session *session, enum reply reply);
+
+// phase_challenge.c: whether the dialogue with the store waits for the client.
+bool session_waits_for_client(const struct session *session);
+
+// identity.c: finds out whose claim it is and where that leads: `account`, `counted`
+// and `backend`, or `denied`.
+void session_identify(struct session *session);
+
+// identity.c: the same once users.db has accepted the claim: `route`.  False with the
+// reason, for the log, when it leads nowhere.
+__attribute__((warn_unused_result)) bool session_identify_again(
+    struct session *session, const char **why);
+
 // phase_closing.c: how a reason ends the connection to the client.
 enum end { GENTLY, LINGER, ORDERLY, ABORT };
 struct reason_row {
@@ -184,9 +239,24 @@ void session_login(struct session *session);
 // while where that counts as a failed login.
 void session_refuse_login(struct session *session);
 
-// phase_refusal.c: the session ends while the store is being asked: notes a failed
-// login where the password was sent, and so needs it still.
+// phase_refusal.c: the session ends while a login is being judged: notes a failed one,
+// at the store only where the password was sent; and so needs it still.
 void session_leave_login(struct session *session);
+
+// phase_refusal.c: our verifiers did not accept the claim, or could not say; `why` is
+// for the log.
+void session_reject_login(struct session *session, const char *why);
+void session_cannot_judge(struct session *session, const char *why);
+
+// phase_login.c: fills in what each dialogue with a store needs; `token` is NTLM's type
+// 1 where the store is to make the challenge.
+void session_dial(struct session *session, struct str token);
+
+// phase_login.c: where the user's mailbox is.
+static inline const struct route *session_route(const struct session *session)
+{
+	return session->route.name.at ? &session->route : &session->counted;
+}
 
 // phase_login.c: passes the store's answer on to the client.
 void session_pass_on(struct session *session, bool refused);
@@ -197,6 +267,10 @@ void session_login_failed(struct session *session);
 // session_log.c: the one closing line, and a debug line for each phase.
 void session_log_closed(const struct session *session);
 void session_log_phase(const struct session *session);
+
+// session_log.c: a line about a login that was refused for a reason which the client
+// is not told.
+void session_log_login_failed(const struct session *session, struct str why);
 
 // session_log.c: a line for each audit rule that matched.
 void session_log_audits(const struct session *session);

@@ -7,11 +7,14 @@
 #ifndef POPGATE_PROXY_SESSION_SNAPSHOT_H
 #define POPGATE_PROXY_SESSION_SNAPSHOT_H
 
+#include "backends/users/key.h"
 #include "policy/rulebook.h"
 #include "proxy/config/config.h"
 
 struct addr_range;
 struct backend;
+struct routes;
+struct verifiers;
 struct tls_client;
 struct tls_server;
 struct trust;
@@ -25,8 +28,13 @@ struct snapshot {
 	struct trust **trusts;       // NULL: any certificate will do
 	// One for each of config->listeners; NULL: no TLS there.
 	struct tls_server **certificates;
-	// One for each of config->listeners: what its option proxy_from means.
+	// One for each of config->listeners: what its options proxy_from, map and verify
+	// mean.
 	struct addr_range **load_balancers;
+	struct routes **routes;
+	struct verifiers *verifiers;
+	bool has_users;
+	uint8_t users_key[USERS_KEY_SIZE]; // of users.db
 };
 
 // Reads the file and everything it names.  NULL when there is any problem,
