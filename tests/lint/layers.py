@@ -39,7 +39,7 @@ LIBRARIES = {
     "openssl/sha.h": ["certs/"],
     "openssl/mem.h": ["certs/"],
     "openssl/crypto.h": ["proxy/net/"],
-    "openssl/base64.h": ["proxy/pop3/"],
+    "openssl/base64.h": ["proxy/pop3/", "backends/"],
 }
 
 # What the C library and the kernel bring may be included anywhere above proxy/base, and there too.
