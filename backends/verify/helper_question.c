@@ -65,12 +65,13 @@ static bool write_ntlm(const struct ntlm_question *ntlm, struct buf *out)
 
 static bool write_plain(const struct helper_question *question, struct buf *out)
 {
+	const struct ntlm_question *about = &question->about;
 	struct buf name = {0};
-	bool fits = is_askable(question->user, question->domain) &&
-	            !str_has_control(question->password) && question->password.len;
-	if (fits && question->domain.len)
-		fits = add(&name, question->domain) && add(&name, STR("\\"));
-	fits = fits && add(&name, question->user) &&
+	bool fits = is_askable(about->user, about->domain) && question->password.len &&
+	            !str_has_control(question->password);
+	if (fits && about->domain.len)
+		fits = add(&name, about->domain) && add(&name, STR("\\"));
+	fits = fits && add(&name, about->user) &&
 	       add_base64(out, "Full-Username", buf_str(&name)) &&
 	       add_base64(out, "Password", question->password) && add(out, STR(".\n"));
 	buf_done(&name);
@@ -79,16 +80,20 @@ static bool write_plain(const struct helper_question *question, struct buf *out)
 
 bool helper_question_write(const struct helper_question *question, struct buf *out)
 {
-	return question->ntlm ? write_ntlm(question->ntlm, out) : write_plain(question, out);
+	return question->by_password ? write_plain(question, out)
+	                             : write_ntlm(&question->about, out);
 }
 
 // No account can have such a name ([MS-SAMR] section 3.1.1.8.4).
-struct ntlm_question helper_question_about_nobody(struct str domain)
+struct helper_question helper_question_about_nobody(struct str domain)
 {
 	static const char no_response[NO_RESPONSE];
-	return (struct ntlm_question){
-	    .nt = {no_response, sizeof(no_response)},
-	    .user = STR("*popgate*"),
-	    .domain = domain,
+	return (struct helper_question){
+	    .about =
+	        {
+	            .nt = {no_response, sizeof(no_response)},
+	            .user = STR("*popgate*"),
+	            .domain = domain,
+	        },
 	};
 }

@@ -13,15 +13,15 @@ enum { HELPER_QUESTION_MAX = 64 * 1024 };
 
 // Borrows everything.
 struct helper_question {
-	const struct ntlm_question *ntlm; // has names and responses; NULL: asked by password
-	struct str user, domain;          // by password, UTF-8; domain may be empty: winbind's own
+	bool by_password;
 	struct str password;
+	struct ntlm_question about; // who, in UTF-8; challenge and responses unless by password
 };
 
-// A question about nobody, in a domain that may be empty: who gets told that there
+// A question about nobody, in a domain that may be empty (winbind's own): who gets told that there
 // is no such account knows that winbind, the domain controller and our right to ask
 // are all in order.
-struct ntlm_question helper_question_about_nobody(struct str domain);
+struct helper_question helper_question_about_nobody(struct str domain);
 
 // Appends the question to *out.  False when it cannot be asked: without a user, with
 // control bytes in a name or the password (the helper would read a NUL as the end,

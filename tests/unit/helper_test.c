@@ -16,12 +16,13 @@ static void check_written(const struct helper_question *question, struct str wan
 static void test_plain_question(void **state)
 {
 	(void)state;
-	check_written(
-	    &(struct helper_question){
-	        .user = STR("alice"), .domain = STR("LAB"), .password = STR("SecREt01!")},
+	check_written(&(struct helper_question){.by_password = true,
+	                  .password = STR("SecREt01!"),
+	                  .about = {.user = STR("alice"), .domain = STR("LAB")}},
 	    STR("Full-Username:: TEFCXGFsaWNl\nPassword:: U2VjUkV0MDEh\n.\n"));
 	check_written(
-	    &(struct helper_question){.user = STR("alice@lab.test"), .password = STR("p")},
+	    &(struct helper_question){
+	        .by_password = true, .password = STR("p"), .about.user = STR("alice@lab.test")},
 	    STR("Full-Username:: YWxpY2VAbGFiLnRlc3Q=\nPassword:: cA==\n.\n"));
 }
 
@@ -35,12 +36,12 @@ static void test_ntlm_question(void **state)
 	    .domain = STR("LAB"),
 	};
 	(void)state;
-	check_written(&(struct helper_question){.ntlm = &ntlm},
+	check_written(&(struct helper_question){.about = ntlm},
 	    STR("LANMAN-Challenge: 0123456789abcdef\nNT-Response: 68cd0a00\n"
 	        "LANMAN-Response: 6c6d\nUsername:: YWxpY2U=\nNT-Domain:: TEFC\n"
 	        "Request-User-Session-Key: Yes\n.\n"));
 	ntlm.lm = ntlm.domain = (struct str){0};
-	check_written(&(struct helper_question){.ntlm = &ntlm},
+	check_written(&(struct helper_question){.about = ntlm},
 	    STR("LANMAN-Challenge: 0123456789abcdef\nNT-Response: 68cd0a00\n"
 	        "Username:: YWxpY2U=\nRequest-User-Session-Key: Yes\n.\n"));
 }
@@ -53,7 +54,9 @@ static void test_long_question(void **state)
 	struct buf out = {0};
 	(void)state;
 	assert_true(helper_question_write(
-	    &(struct helper_question){.user = STR("u"), .password = filled}, &out));
+	    &(struct helper_question){
+	        .by_password = true, .password = filled, .about.user = STR("u")},
+	    &out));
 	struct str written = buf_str(&out);
 	assert_int_equal(written.len, sizeof("Full-Username:: dQ==\nPassword:: \n.\n") - 1 + 136);
 	assert_false(str_has_control(str_take(str_drop(written, 32), 134)));
@@ -75,12 +78,12 @@ static void test_unaskable(void **state)
 	(void)state;
 	for (size_t i = 0; i < NUM(rows); i++) {
 		struct buf out = {0};
-		struct helper_question plain = {
-		    .user = rows[i].user, .domain = rows[i].domain, .password = rows[i].password};
 		struct ntlm_question names = {.user = rows[i].user, .domain = rows[i].domain};
+		struct helper_question plain = {
+		    .by_password = true, .password = rows[i].password, .about = names};
 		check(rows[i].user, !helper_question_write(&plain, &out));
 		check(rows[i].user, i >= 4 || !helper_question_write(
-		                                  &(struct helper_question){.ntlm = &names}, &out));
+		                                  &(struct helper_question){.about = names}, &out));
 		buf_done(&out);
 	}
 }
@@ -92,7 +95,7 @@ static void test_too_long(void **state)
 	    .user = STR("alice"), .nt = check_fill(room, sizeof(room), 'x', sizeof(room))};
 	struct buf out = {0};
 	(void)state;
-	assert_false(helper_question_write(&(struct helper_question){.ntlm = &ntlm}, &out));
+	assert_false(helper_question_write(&(struct helper_question){.about = ntlm}, &out));
 	buf_done(&out);
 }
 
