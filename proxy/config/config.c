@@ -48,6 +48,12 @@ static struct part part_of_resolver(struct config *config)
 	    config->resolver_places, {"resolver"}};
 }
 
+static struct part part_of_winbind(struct config *config)
+{
+	return (struct part){&option_sections[SECTION_winbind], &config->winbind,
+	    config->winbind_places, {"winbind"}};
+}
+
 static struct part part_of_certificate(struct certificate_config *certificate)
 {
 	return (struct part){&option_sections[SECTION_certificate], &certificate->options,
@@ -200,7 +206,8 @@ static void read_all(const struct load *load)
 {
 	const struct part site = part_of_site(load->config), log = part_of_log(load->config),
 	                  geoip = part_of_geoip(load->config),
-	                  resolver = part_of_resolver(load->config);
+	                  resolver = part_of_resolver(load->config),
+	                  winbind = part_of_winbind(load->config);
 	if (!part_is_map(load, load->root, "the file"))
 		return;
 	read_single(load, &site, load->root);
@@ -208,6 +215,7 @@ static void read_all(const struct load *load)
 	read_single(load, &geoip, find_map(load, geoip.section->key));
 	read_single(load, &resolver, find_map(load, resolver.section->key));
 	check_resolver(load->config, load->problems);
+	read_single(load, &winbind, find_map(load, winbind.section->key));
 	read_certificates(load);
 	read_backends(load);
 	read_policies(load);
@@ -296,6 +304,7 @@ void config_free(struct config **config)
 	option_free_all(&option_sections[SECTION_log], &c->log);
 	option_free_all(&option_sections[SECTION_geoip], &c->geoip);
 	option_free_all(&option_sections[SECTION_resolver], &c->resolver);
+	option_free_all(&option_sections[SECTION_winbind], &c->winbind);
 	free_certificates(c);
 	free_backends(c);
 	free_policies(c);

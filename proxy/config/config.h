@@ -93,6 +93,8 @@ struct config {
 	struct place geoip_places[GEOIP_OPTIONS];
 	struct resolver_options resolver;
 	struct place resolver_places[RESOLVER_OPTIONS];
+	struct winbind_options winbind;
+	struct place winbind_places[WINBIND_OPTIONS];
 	struct certificate_config *certificates;
 	size_t num_certificates;
 	struct backend_config *backends;

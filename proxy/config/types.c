@@ -172,6 +172,15 @@ static bool check_resolver(struct str item, struct text *why)
 	return sound;
 }
 
+static bool check_verifier(struct str item, struct text *why)
+{
+	bool known = str_eq(item, STR("backend")) || str_eq(item, STR("users")) ||
+	             str_eq(item, STR("winbind"));
+	if (!known)
+		text_addf(why, "%s is not backend, users or winbind", shown(item).at);
+	return known;
+}
+
 #define TYPE(name, c_type, form, words, check, pattern, how)                                       \
 	[TYPE_##name] = {#name, FORM_##form, sizeof(c_type), words, check, pattern, how},
 const struct type_row option_types[OPTION_TYPES] = {
