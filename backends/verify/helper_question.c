@@ -56,9 +56,7 @@ static bool write_ntlm(const struct ntlm_question *ntlm, struct buf *out)
 	struct str challenge = {(const char *)ntlm->challenge, sizeof(ntlm->challenge)};
 	return is_askable(ntlm->user, ntlm->domain) &&
 	       add_hex(out, "LANMAN-Challenge", challenge) &&
-	       (!ntlm->nt.len || add_hex(out, "NT-Response", ntlm->nt)) &&
-	       (!ntlm->lm.len || add_hex(out, "LANMAN-Response", ntlm->lm)) &&
-	       add_base64(out, "Username", ntlm->user) &&
+	       add_hex(out, "NT-Response", ntlm->nt) && add_base64(out, "Username", ntlm->user) &&
 	       (!ntlm->domain.len || add_base64(out, "NT-Domain", ntlm->domain)) &&
 	       add(out, STR("Request-User-Session-Key: Yes\n.\n"));
 }

@@ -10,8 +10,8 @@
 
 enum { DIGEST_SIZE = 16, DIGEST_HEX = 2 * DIGEST_SIZE, DIGEST_RANDOM = 16 };
 
-// Longest text that is digested here: a challenge of ours or a store's timestamp.
-enum { DIGEST_CHALLENGE_MAX = 512 };
+// Room for a challenge of ours, whose host is at most DIGEST_HOST_MAX long.
+enum { DIGEST_HOST_MAX = 255, DIGEST_ROOM = DIGEST_HEX + DIGEST_HOST_MAX + 4 };
 
 enum digest_how { DIGEST_apop, DIGEST_cram_md5 };
 
@@ -23,11 +23,12 @@ struct digest {
 };
 
 // "<RANDOM@HOST>", a message id (RFC 822) of letters, digits, '.' and '-' alone:
-// some clients take nothing else.  Other characters of `host` are left out.
+// some clients take nothing else.  Other characters of `host` are left out, and what
+// is more than DIGEST_HOST_MAX bytes.
 void digest_add_challenge(struct text *out, const uint8_t random[DIGEST_RANDOM], struct str host);
 
-// The timestamp in a greeting: its last "<...@...>" of printable characters
-// without spaces.  False when there is none.
+// The timestamp in a greeting: its first "<...@...>" without spaces, control bytes or
+// a further "<" (RFC 822's msg-id, read freely).  False when there is none.
 bool digest_find_timestamp(struct str greeting, struct str *out_timestamp);
 
 // The right response to `challenge`.

@@ -14,7 +14,7 @@
 // any mechanism needs, and apart from the limit for commands).
 enum { SASL_LINE_MAX = 12 * 1024 };
 
-#define MECHANISM(name, claim, function) MECHANISM_##name,
+#define MECHANISM(token, name, claim, function) MECHANISM_##token,
 enum mechanism {
 #include "proxy/pop3/mechanisms.def"
 	MECHANISMS

@@ -31,16 +31,15 @@ static void test_ntlm_question(void **state)
 	struct ntlm_question ntlm = {
 	    .challenge = {0x01, 0x23, 0x45, 0x67, 0x89, 0xab, 0xcd, 0xef},
 	    .nt = BYTES(0x68, (char)0xcd, 0x0a, 0x00),
-	    .lm = STR("lm"),
 	    .user = STR("alice"),
 	    .domain = STR("LAB"),
 	};
 	(void)state;
 	check_written(&(struct helper_question){.about = ntlm},
 	    STR("LANMAN-Challenge: 0123456789abcdef\nNT-Response: 68cd0a00\n"
-	        "LANMAN-Response: 6c6d\nUsername:: YWxpY2U=\nNT-Domain:: TEFC\n"
+	        "Username:: YWxpY2U=\nNT-Domain:: TEFC\n"
 	        "Request-User-Session-Key: Yes\n.\n"));
-	ntlm.lm = ntlm.domain = (struct str){0};
+	ntlm.domain = (struct str){0};
 	check_written(&(struct helper_question){.about = ntlm},
 	    STR("LANMAN-Challenge: 0123456789abcdef\nNT-Response: 68cd0a00\n"
 	        "Username:: YWxpY2U=\nRequest-User-Session-Key: Yes\n.\n"));

@@ -6,11 +6,11 @@
 //
 // NTLMv2 is ours, with MIC and channel binding ([MS-NLMP] sections 3.1.5.1.2 and
 // 3.3.2).  For stores that know only NTLMv1 the response is libntlm's
-// (client_v1.c); no LM response is ever sent.
+// (client_v1.c).  No LM response is ever sent.
 #ifndef POPGATE_PROXY_POP3_NTLM_CLIENT_H
 #define POPGATE_PROXY_POP3_NTLM_CLIENT_H
 
-#include "proxy/base/buf.h"
+#include "proxy/base/text.h"
 
 // Borrowed during each call.  The same for both calls.
 struct ntlm_client {
@@ -23,14 +23,15 @@ struct ntlm_client {
 	uint8_t nonce[8];   // random: the client's challenge
 };
 
-// Appends type 1 to `out`.
-void ntlm_client_negotiate(const struct ntlm_client *client, struct buf *out);
+// Writes type 1 into an empty text.
+void ntlm_client_negotiate(const struct ntlm_client *client, struct text *out);
 
-// Appends type 3 to `out`.  `negotiate` is type 1 as sent, `challenge` the store's
-// type 2 as received.  False, nothing appended and *why static, when type 2 is
-// malformed, or user, domain or password cannot be said to this store (no UTF-8;
-// beyond ASCII to a store without Unicode or, of passwords, by NTLMv1; too long).
+// Writes type 3 into an empty text, with room for NTLM_MESSAGE_MAX bytes and NUL.
+// `negotiate` is type 1 as sent, `challenge` the store's type 2 as received.  False,
+// and *why static, when type 2 is malformed, or user, domain or password cannot be
+// said to this store (no UTF-8; beyond ASCII to a store without Unicode or, of
+// passwords, by NTLMv1; too long).
 __attribute__((warn_unused_result)) bool ntlm_client_authenticate(const struct ntlm_client *client,
-    struct str negotiate, struct str challenge, struct buf *out, const char **why);
+    struct str negotiate, struct str challenge, struct text *out, const char **why);
 
 #endif

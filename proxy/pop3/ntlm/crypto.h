@@ -53,7 +53,4 @@ void ntlm_mic(const uint8_t key[NTLM_KEY], struct str negotiate, struct str chal
 // hash of the server's certificate.
 void ntlm_binding_hash(struct str certificate_hash, uint8_t out[NTLM_KEY]);
 
-// Equality in time that depends on the lengths only.
-bool ntlm_equal(struct str a, struct str b);
-
 #endif

@@ -99,10 +99,12 @@ const char *ntlm_level_name(enum ntlm_level level);
 __attribute__((warn_unused_result)) bool ntlm_exchange_prove(
     const struct ntlm_exchange *exchange, const uint8_t nt_hash[16], const char **why);
 
-// What a helper is asked; slices are valid until the exchange is freed.
+// What a helper is asked; slices are valid until the exchange is freed.  The LM
+// response is left out: a helper that falls back to it (LMv2, say) would prove
+// nothing about the names, binding and MIC beside the other.
 struct ntlm_question {
 	uint8_t challenge[8]; // of NTLM2 session security: the hash of both challenges
-	struct str nt, lm;    // responses; lm may be empty
+	struct str nt;
 	struct str user, domain;
 };
 struct ntlm_question ntlm_exchange_question(const struct ntlm_exchange *exchange);
