@@ -54,6 +54,12 @@ static struct part part_of_users(struct config *config)
 	    &option_sections[SECTION_users], &config->users, config->users_places, {"users"}};
 }
 
+static struct part part_of_winbind(struct config *config)
+{
+	return (struct part){&option_sections[SECTION_winbind], &config->winbind,
+	    config->winbind_places, {"winbind"}};
+}
+
 static struct part part_of_certificate(struct certificate_config *certificate)
 {
 	return (struct part){&option_sections[SECTION_certificate], &certificate->options,
@@ -207,7 +213,8 @@ static void read_all(const struct load *load)
 	const struct part site = part_of_site(load->config), log = part_of_log(load->config),
 	                  geoip = part_of_geoip(load->config),
 	                  resolver = part_of_resolver(load->config),
-	                  users = part_of_users(load->config);
+	                  users = part_of_users(load->config),
+	                  winbind = part_of_winbind(load->config);
 	if (!part_is_map(load, load->root, "the file"))
 		return;
 	read_single(load, &site, load->root);
@@ -216,6 +223,7 @@ static void read_all(const struct load *load)
 	read_single(load, &resolver, find_map(load, resolver.section->key));
 	check_resolver(load->config, load->problems);
 	read_single(load, &users, find_map(load, users.section->key));
+	read_single(load, &winbind, find_map(load, winbind.section->key));
 	read_certificates(load);
 	read_backends(load);
 	read_policies(load);
@@ -305,6 +313,7 @@ void config_free(struct config **config)
 	option_free_all(&option_sections[SECTION_geoip], &c->geoip);
 	option_free_all(&option_sections[SECTION_resolver], &c->resolver);
 	option_free_all(&option_sections[SECTION_users], &c->users);
+	option_free_all(&option_sections[SECTION_winbind], &c->winbind);
 	free_certificates(c);
 	free_backends(c);
 	free_policies(c);

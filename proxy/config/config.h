@@ -131,6 +131,8 @@ struct config {
 	struct place resolver_places[RESOLVER_OPTIONS];
 	struct users_options users;
 	struct place users_places[USERS_OPTIONS];
+	struct winbind_options winbind;
+	struct place winbind_places[WINBIND_OPTIONS];
 	struct certificate_config *certificates;
 	size_t num_certificates;
 	struct backend_config *backends;

@@ -135,6 +135,7 @@ bool config_render_effective(const struct config *config, FILE *out)
 	print_single(&page, SECTION_geoip, &config->geoip, config->geoip_places);
 	print_single(&page, SECTION_resolver, &config->resolver, config->resolver_places);
 	print_single(&page, SECTION_users, &config->users, config->users_places);
+	print_single(&page, SECTION_winbind, &config->winbind, config->winbind_places);
 	print_certificates(&page, config);
 	print_backends(&page, config);
 	print_policies(&page, config);

@@ -12,6 +12,7 @@
 #define SECTION_UPPER_geoip GEOIP
 #define SECTION_UPPER_resolver RESOLVER
 #define SECTION_UPPER_users USERS
+#define SECTION_UPPER_winbind WINBIND
 #define SECTION_UPPER_certificate CERTIFICATE
 #define SECTION_UPPER_backend BACKEND
 #define SECTION_UPPER_policy POLICY

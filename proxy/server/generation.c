@@ -90,6 +90,7 @@ static void close_foreign(const struct generations *generations)
 		for (size_t i = 0; i < g->num_workers; i++)
 			if (g->workers[i].channel >= 0)
 				close(g->workers[i].channel);
+	helpers_close(&generations->helpers);
 }
 
 // The tables of before a reload are large, and would be kept for as long as this
@@ -198,13 +199,16 @@ static void start_worker(
 }
 
 struct generation *generation_start(struct generations *generations, struct snapshot *snapshot,
-    struct socket_plan *plan, const struct sandbox_identity *identity, size_t num_workers)
+    struct socket_plan *plan, struct helper_command *helper_command,
+    const struct sandbox_identity *identity, size_t num_workers)
 {
 	struct generation *generation = generation_new(generations);
 	generation->number = ++generations->last_number;
 	generation->snapshot = snapshot;
 	generation->plan = plan;
 	generation->identity = *identity;
+	generation->helper_command = helper_command;
+	generation->num_helpers = snapshot->config->winbind.helpers;
 	while (generation->num_workers < num_workers)
 		generation_add_worker(generation);
 	for (size_t i = 0; i < num_workers && generation->state == GENERATION_starting; i++)
@@ -271,19 +275,25 @@ void generation_end(
 	give_up_resources(generations, generation);
 }
 
+static void note_ready(const struct generation *generation, struct worker_process *worker)
+{
+	struct log_line line;
+	worker->is_ready = true;
+	log_begin(&line, LOG_worker_started);
+	log_u64(&line, "pid", (uint64_t)worker->pid);
+	log_u64(&line, "generation", generation->number);
+	log_end(&line);
+}
+
 static void read_channel(const struct generation *generation, struct worker_process *worker)
 {
 	enum channel_message message;
 	enum channel_result result;
 	while ((result = channel_receive(worker->channel, &message, NULL)) == CHANNEL_RECEIVED) {
-		struct log_line line;
-		if (message != CHANNEL_ready)
-			continue;
-		worker->is_ready = true;
-		log_begin(&line, LOG_worker_started);
-		log_u64(&line, "pid", (uint64_t)worker->pid);
-		log_u64(&line, "generation", generation->number);
-		log_end(&line);
+		if (message == CHANNEL_ready)
+			note_ready(generation, worker);
+		else if (message == CHANNEL_helper_wanted)
+			helpers_want(&worker->helper_wish);
 	}
 	if (result == CHANNEL_GONE) {
 		close(worker->channel);
@@ -357,8 +367,20 @@ static void bury(struct generations *generations, struct generation *generation,
 		plan_restart(generation, worker, clock_ms());
 }
 
+// Its worker may have ended before it.
+static void on_helper_end(void *context, const struct helper_process *helper)
+{
+	const struct generations *generations = context;
+	for (struct generation *g = generations->newest; g; g = g->next)
+		for (size_t i = 0; i < g->num_workers; i++)
+			if (g->workers[i].pid == helper->worker)
+				helpers_put_off(&g->workers[i].helper_wish, helper, clock_ms());
+}
+
 bool generations_reaped(struct generations *generations, pid_t pid, int status)
 {
+	if (helpers_reaped(&generations->helpers, pid, status, on_helper_end, generations))
+		return true;
 	for (struct generation *g = generations->newest; g; g = g->next)
 		for (size_t i = 0; i < g->num_workers; i++)
 			if (g->workers[i].pid == pid) {
@@ -429,6 +451,25 @@ static void tick_worker(
 	}
 }
 
+// A draining generation's workers may have logins under way.
+static uint64_t helper_due(const struct generation *generation, const struct worker_process *worker)
+{
+	bool may_have = generation->helper_command && worker->channel >= 0 &&
+	                generation->state != GENERATION_failed &&
+	                generation->state != GENERATION_ending &&
+	                generation->state != GENERATION_killed;
+	return may_have ? helpers_wish_due(&worker->helper_wish) : CLOCK_NEVER;
+}
+
+static void tick_helpers(struct generations *generations, const struct generation *generation,
+    struct worker_process *worker, uint64_t now_ms)
+{
+	if (now_ms >= helper_due(generation, worker))
+		helpers_grant(&generations->helpers, generation->helper_command,
+		    &worker->helper_wish, worker->pid, worker->channel, generation->num_helpers,
+		    now_ms);
+}
+
 static void free_ended(struct generations *generations)
 {
 	for (struct generation **link = &generations->newest; *link;) {
@@ -439,6 +480,7 @@ static void free_ended(struct generations *generations)
 		}
 		*link = generation->next;
 		give_up_resources(generations, generation);
+		helper_command_free(&generation->helper_command);
 		free(generation->workers);
 		free(generation);
 	}
@@ -446,9 +488,12 @@ static void free_ended(struct generations *generations)
 
 void generations_tick(struct generations *generations, uint64_t now_ms)
 {
+	helpers_watch(&generations->helpers, on_helper_end, generations);
 	for (struct generation *g = generations->newest; g; g = g->next) {
-		for (size_t i = 0; i < g->num_workers; i++)
+		for (size_t i = 0; i < g->num_workers; i++) {
 			tick_worker(generations, g, i, now_ms);
+			tick_helpers(generations, g, &g->workers[i], now_ms);
+		}
 		tick_deadline(generations, g, now_ms);
 	}
 	free_ended(generations);
@@ -460,22 +505,29 @@ uint64_t generations_next_due(const struct generations *generations)
 	for (const struct generation *g = generations->newest; g; g = g->next) {
 		due = clock_earlier(due, g->deadline_ms);
 		for (size_t i = 0; i < g->num_workers; i++)
-			due = clock_earlier(due, worker_due(g, &g->workers[i]));
+			due = clock_earlier(due, clock_earlier(worker_due(g, &g->workers[i]),
+			                             helper_due(g, &g->workers[i])));
 	}
 	return due;
+}
+
+static void make_room(struct pollfd **fds, size_t wanted, size_t *cap_fds)
+{
+	while (*cap_fds < wanted)
+		*cap_fds *= 2;
+	*fds = xrealloc(*fds, *cap_fds * sizeof(**fds));
 }
 
 void generations_poll(
     const struct generations *generations, struct pollfd **fds, size_t *num_fds, size_t *cap_fds)
 {
+	size_t num_helpers = helpers_num(&generations->helpers), num_workers = 0;
 	for (const struct generation *g = generations->newest; g; g = g->next)
-		for (size_t i = 0; i < g->num_workers; i++) {
-			if (g->workers[i].channel < 0)
-				continue;
-			if (*num_fds == *cap_fds) {
-				*cap_fds = 2 * *cap_fds;
-				*fds = xrealloc(*fds, *cap_fds * sizeof(**fds));
-			}
+		num_workers += g->num_workers;
+	make_room(fds, *num_fds + num_workers + num_helpers, cap_fds);
+	for (const struct generation *g = generations->newest; g; g = g->next)
+		for (size_t i = 0; i < g->num_workers; i++)
 			(*fds)[(*num_fds)++] = (struct pollfd){g->workers[i].channel, POLLIN, 0};
-		}
+	helpers_poll(&generations->helpers, *fds + *num_fds);
+	*num_fds += num_helpers;
 }

@@ -10,13 +10,14 @@
 //        +-----> failed ------^
 //
 // After an upgrade the serving generation has no snapshot: its workers were
-// started by the former binary.  They serve on but cannot be replaced; when one
-// dies, `needs_reload` asks for a generation of our own.
+// started by the former binary.  They serve on but cannot be replaced, nor their
+// helpers; when one dies, `needs_reload` asks for a generation of our own.
 #ifndef POPGATE_PROXY_SERVER_GENERATION_H
 #define POPGATE_PROXY_SERVER_GENERATION_H
 
 #include <poll.h>
 
+#include "proxy/server/helpers.h"
 #include "proxy/server/sandbox.h"
 #include "proxy/server/sockets.h"
 #include "proxy/session/snapshot.h"
@@ -35,6 +36,7 @@ struct worker_process {
 	int channel; // -1: none, or ended
 	bool is_ready;
 	bool lacks_table; // one did not go through its channel
+	struct helper_wish helper_wish;
 	uint64_t started_ms;
 	uint64_t restart_ms; // when to start the next, while pid is 0
 	uint64_t backoff_ms;
@@ -47,7 +49,9 @@ struct generation {
 	struct snapshot *snapshot;
 	struct socket_plan *plan;
 	struct sandbox_identity identity;
-	struct worker_process *workers; // one for each slot
+	struct helper_command *helper_command; // kept while it drains; NULL: no helpers
+	size_t num_helpers;                    // of each worker
+	struct worker_process *workers;        // one for each slot
 	size_t num_workers;
 	uint64_t deadline_ms; // of draining and ending
 };
@@ -60,13 +64,16 @@ struct generations {
 	struct limits *limits;
 	struct ledger *ledger;
 	struct host_answers *host_answers;
-	int private_fds[2]; // of the supervisor's, closed in workers; -1: none
+	struct helpers helpers;
+	int private_fds[3]; // of the supervisor's, closed in workers; -1: none
 };
 
-// A new generation in state starting, its workers forked.  Takes over snapshot
-// and plan.  A worker that cannot be started makes it failed.
+// A new generation in state starting, its workers forked.  Takes over snapshot,
+// plan and helper_command (NULL: it needs no helpers).  A worker that cannot be
+// started makes it failed.
 struct generation *generation_start(struct generations *generations, struct snapshot *snapshot,
-    struct socket_plan *plan, const struct sandbox_identity *identity, size_t num_workers);
+    struct socket_plan *plan, struct helper_command *helper_command,
+    const struct sandbox_identity *identity, size_t num_workers);
 
 // Another place for a worker; the array may move.
 struct worker_process *generation_add_worker(struct generation *generation);

@@ -156,14 +156,18 @@ static bool start_generation(
 	const struct log_options *log = &config->log;
 	size_t num_workers = count_workers(config);
 	struct socket_plan *plan = NULL;
+	struct helper_command *helpers = NULL;
 	struct sandbox_identity identity;
 	if (sandbox_look_up(
 	        str_of(config->site.user), str_of(config->site.group), &identity, why) &&
+	    (!helpers_are_wanted(config) ||
+	        (helpers = helper_command_new(&config->winbind, &identity, why))) &&
 	    (plan = sockets_plan(&generations->sockets, config, num_workers, why)) &&
 	    log_open(str_of(log->target), log->format, log->level, why)) {
-		generation_start(generations, snapshot, plan, &identity, num_workers);
+		generation_start(generations, snapshot, plan, helpers, &identity, num_workers);
 		return true;
 	}
+	helper_command_free(&helpers);
 	sockets_release(&generations->sockets, &plan);
 	snapshot_free(&snapshot);
 	return false;
@@ -355,7 +359,7 @@ static void advance(struct supervisor *supervisor)
 static bool is_running(const struct supervisor *supervisor)
 {
 	return supervisor->life == LIFE_running || supervisor->generations.newest ||
-	       supervisor->trial.pid;
+	       supervisor->generations.helpers.first || supervisor->trial.pid;
 }
 
 static bool open_signals(struct supervisor *supervisor)

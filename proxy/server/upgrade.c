@@ -1,6 +1,6 @@
 // upgrade.c: the state of the supervisor, to and from text.  See upgrade.h.
 //
-//     popgate-state 3
+//     popgate-state 4
 //     drain-timeout 3600000
 //     log 0 2 /var/log/popgate.log
 //     limits 5
@@ -11,6 +11,7 @@
 //     socket 6                            belongs to the bound above
 //     generation 7 serving -              number, state, deadline
 //     worker 4711 0 12 1 1234567          pid, id, channel, ready, started
+//     helper 4713 13 4711 1234567         pid, copy of its end, its worker, started
 //     end
 #include "proxy/server/upgrade.h"
 
@@ -26,7 +27,7 @@
 #include "proxy/base/log.h"
 #include "proxy/server/clock.h"
 
-enum { VERSION = 3, FIELDS_MAX = 5 };
+enum { VERSION = 4, FIELDS_MAX = 5 };
 
 static const char variable[] = "POPGATE_UPGRADE";
 
@@ -84,6 +85,14 @@ static void write_generation(FILE *out, const struct generation *generation)
 	}
 }
 
+static void write_helpers(FILE *out, const struct helpers *helpers)
+{
+	for (const struct helper_process *h = helpers->first; h; h = h->next)
+		if (h->end >= 0)
+			fprintf(out, "helper %d %d %d %llu\n", (int)h->pid, h->end, (int)h->worker,
+			    (unsigned long long)h->started_ms);
+}
+
 static void write_state(FILE *out, const struct upgrade_state *state)
 {
 	const struct generations *generations = state->generations;
@@ -103,6 +112,7 @@ static void write_state(FILE *out, const struct upgrade_state *state)
 		write_bound(out, b);
 	for (const struct generation *g = generations->newest; g; g = g->next)
 		write_generation(out, g);
+	write_helpers(out, &generations->helpers);
 	fprintf(out, "end\n");
 }
 
@@ -147,6 +157,9 @@ static void keep_all_open(const struct generations *generations, bool keep)
 		for (size_t i = 0; i < g->num_workers; i++)
 			if (g->workers[i].channel >= 0)
 				keep_open(g->workers[i].channel, keep);
+	for (const struct helper_process *h = generations->helpers.first; h; h = h->next)
+		if (h->end >= 0)
+			keep_open(h->end, keep);
 }
 
 void upgrade_exec(
@@ -344,6 +357,19 @@ static bool read_worker(struct reader *reader, const struct str *fields)
 	return true;
 }
 
+static bool read_helper(struct reader *reader, const struct str *fields)
+{
+	uint64_t pid, worker, started_ms;
+	int end;
+	if (!read_unsigned(fields[0], INT_MAX, &pid) || pid == 0 || !read_fd(fields[1], &end) ||
+	    !read_unsigned(fields[2], INT_MAX, &worker) || !str_to_u64(fields[3], &started_ms))
+		return false;
+	helpers_adopt(&reader->generations->helpers,
+	    &(struct helper_process){
+	        .pid = (pid_t)pid, .end = end, .worker = (pid_t)worker, .started_ms = started_ms});
+	return true;
+}
+
 static bool read_end(struct reader *reader, const struct str *fields)
 {
 	(void)fields;
@@ -368,6 +394,7 @@ static const struct line_kind {
     {"socket", 1, false, read_socket},
     {"generation", 3, false, read_generation},
     {"worker", 5, false, read_worker},
+    {"helper", 4, false, read_helper},
     {"end", 0, false, read_end},
 };
 

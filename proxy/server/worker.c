@@ -12,6 +12,7 @@
 #include <sys/random.h>
 #include <unistd.h>
 
+#include "backends/verify/winbind.h"
 #include "policy/names.h"
 #include "policy/tables.h"
 #include "proxy/base/die.h"
@@ -19,6 +20,7 @@
 #include "proxy/net/watch.h"
 #include "proxy/server/channel.h"
 #include "proxy/server/filter.h"
+#include "proxy/server/helpers.h"
 #include "proxy/server/sandbox.h"
 #include "proxy/session/session.h"
 
@@ -32,6 +34,7 @@ struct worker {
 	struct net net;
 	struct sessions sessions;
 	struct names names;
+	struct winbind *winbind; // NULL: no listener asks winbind
 	struct watch channel;
 	struct listen *listens; // one for each socket
 	bool draining;
@@ -58,11 +61,15 @@ static void on_accept_failed(struct listen *listen)
 	    error == EMFILE ? "; raise the limit of open files (LimitNOFILE= or ulimit -n)" : "");
 }
 
-// Looking up names would go on for ever; nobody will ask for them any more.
-static void close_names(struct sessions *sessions)
+// Looking up names would go on for ever, and helpers wait for questions; nobody will
+// ask for them any more.
+static void close_sources(struct sessions *sessions)
 {
-	if (worker.draining && !sessions->num)
-		names_close(&worker.names);
+	if (!worker.draining || sessions->num)
+		return;
+	names_close(&worker.names);
+	if (worker.winbind)
+		winbind_close(worker.winbind);
 }
 
 static void drain(void)
@@ -72,7 +79,7 @@ static void drain(void)
 	for (size_t i = 0; i < worker.start->num_sockets; i++)
 		listen_close(&worker.listens[i]);
 	worker.draining = true;
-	close_names(&worker.sessions);
+	close_sources(&worker.sessions);
 }
 
 static void take_table(int fd)
@@ -83,15 +90,25 @@ static void take_table(int fd)
 		log_why(LOG_table_refused, "worker: %s", room);
 }
 
+static void take_helper(int fd)
+{
+	if (worker.winbind)
+		winbind_add_helper(worker.winbind, fd);
+	else if (fd >= 0)
+		close(fd);
+}
+
 static void obey(enum channel_message message, int fd)
 {
 	switch (message) {
 	case CHANNEL_table: take_table(fd); return;
+	case CHANNEL_helper: take_helper(fd); return;
 	case CHANNEL_end:
 		drain();
 		sessions_end(&worker.sessions);
 		return;
 	case CHANNEL_drain: drain(); return;
+	case CHANNEL_helper_wanted:
 	case CHANNEL_ready: return; // ours, never theirs
 	}
 }
@@ -140,7 +157,7 @@ static void open_loop(void)
 	    .snapshot = worker.start->snapshot,
 	    .limits = worker.start->limits,
 	    .ledger = worker.start->ledger,
-	    .on_last_ended = close_names,
+	    .on_last_ended = close_sources,
 	};
 	uint64_t *id = &worker.sessions.next_id;
 	if (getrandom(id, sizeof(*id), 0) != sizeof(*id))
@@ -161,6 +178,25 @@ static void open_names(void)
 		exit(EXIT_FAILURE);
 	}
 	worker.sessions.sources = names_sources(&worker.names);
+}
+
+static void want_helper(void *context)
+{
+	(void)context;
+	channel_send(worker.start->channel, CHANNEL_helper_wanted);
+}
+
+static void open_winbind(void)
+{
+	const struct config *config = worker.start->snapshot->config;
+	if (!helpers_are_wanted(config))
+		return;
+	worker.winbind = winbind_open(&worker.net, &(struct winbind_settings){
+	                                               .helpers = config->winbind.helpers,
+	                                               .timeout_ms = config->winbind.timeout,
+	                                               .domain = str_of(config->winbind.domain),
+	                                               .want_helper = want_helper,
+	                                           });
 }
 
 // Queues for slow clients are large and short-lived.  From pages of their own
@@ -191,12 +227,14 @@ void worker_run(const struct worker_start *start)
 	log_set_buffered(true);
 	open_loop();
 	open_names();
+	open_winbind();
 	open_sockets();
 	close_off();
 	channel_send(start->channel, CHANNEL_ready);
 	net_run(&worker.net); // until it is drained: nothing is left on the loop
 	watch_close(&worker.channel);
 	net_done(&worker.net);
+	winbind_free(&worker.winbind);
 	free(worker.listens);
 	log_flush();
 	exit(EXIT_SUCCESS);

@@ -43,7 +43,7 @@ LIBRARIES = {
     "openssl/obj.h": ["certs/"],
     "openssl/mem.h": ["certs/", "proxy/pop3/"],
     "openssl/crypto.h": ["proxy/net/"],
-    "openssl/base64.h": ["proxy/pop3/", "backends/login/"],
+    "openssl/base64.h": ["proxy/pop3/", "backends/"],
     "openssl/des.h": ["proxy/pop3/ntlm/crypto.c"],
     "openssl/digest.h": ["certs/", "proxy/pop3/"],
     "openssl/hmac.h": ["proxy/pop3/"],

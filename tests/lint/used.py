@@ -11,6 +11,7 @@ from tree import Tree, code_of, line_of, run
 USES = {
     "backends/login/logins.def": ("LOGIN", r"\bstruct login_dialogue {1} ="),
     "backends/store/store_verbs.def": ("VERB", r"\brun_{0}\("),
+    "backends/verify/helper_refusals.def": None,
     "policy/dns_outcomes.def": ("DNS_OUTCOME", r"\bDNS_{0}\b"),
     "policy/rule_kinds.def": ("RULE_KIND", r"\bRULE_{0}\b"),
     "proxy/base/events.def": ("EVENT", r"\bLOG_{0}\b"),

@@ -4,6 +4,7 @@ The stores run once for all tests (nothing here deletes mail); every test has a 
 one takes less time than making tests independent of each other's sessions.
 """
 
+import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
@@ -13,6 +14,7 @@ import mail
 import pytest
 from certs import Certificates, make_certificates
 from popgate import Config, Popgate, site
+from samba import Samba, make_samba
 from stores import Dovecot, Mailutils, RealStore
 
 
@@ -26,7 +28,7 @@ def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
     if report.failed:
         for gate in item.stash.get(GATES, []):
             report.sections.append(("log of popgate", gate.report()))
-        for store in (item.funcargs.get(name) for name in ("dovecot", "mailutils", "real_store")):
+        for store in (item.funcargs.get(name) for name in ("dovecot", "mailutils", "real_store", "samba")):
             if store:
                 report.sections.append((f"log of {type(store).__name__}", store.read_log()))
 
@@ -68,6 +70,23 @@ def dovecot(scratch: Path, certificates: Certificates) -> Iterator[Dovecot]:
 @pytest.fixture(scope="session")
 def mailutils(scratch: Path) -> Iterator[Mailutils]:
     yield from running(Mailutils(new(scratch / "mailutils"), mail.sample_messages()))
+
+
+@pytest.fixture(scope="session")
+def samba_running(scratch: Path) -> Iterator[Samba]:
+    """The domain controller; `samba` is what tests ask for."""
+    if os.getuid() != 0:
+        pytest.skip("a domain controller needs namespaces, and those need root")
+    controller = make_samba(scratch / "samba")
+    yield controller
+    controller.end()
+
+
+@pytest.fixture
+def samba(samba_running: Samba) -> Iterator[Samba]:
+    """A domain controller that runs, whatever the test before did to it and this one does."""
+    yield samba_running
+    samba_running.recover()
 
 
 @pytest.fixture(params=["dovecot", "mailutils"])
