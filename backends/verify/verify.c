@@ -52,8 +52,8 @@ bool verifiers_leave_to_store(const struct verifiers *verifiers, enum claim_kind
 static unsigned claims_of(const struct verifiers *verifiers, enum verifier verifier)
 {
 	unsigned claims = rows[verifier].claims;
-	bool is_late = verifier == VERIFIER_backend &&
-	               !verifiers_leave_to_store(verifiers, CLAIM_ntlm);
+	bool is_late =
+	    verifier == VERIFIER_backend && !verifiers_leave_to_store(verifiers, CLAIM_ntlm);
 	return is_late ? claims & ~(unsigned)CLAIM_ntlm : claims;
 }
 
@@ -138,9 +138,9 @@ static void ask_next(struct verification *verification)
 
 void verification_decide(struct verification *verification, enum outcome outcome, const char *why)
 {
-	bool is_open = outcome == OUTCOME_unknown ||
-	               (outcome == OUTCOME_unavailable &&
-	                   verification->verifiers->next_if_unavailable);
+	bool is_open =
+	    outcome == OUTCOME_unknown ||
+	    (outcome == OUTCOME_unavailable && verification->verifiers->next_if_unavailable);
 	if (!verification->is_unsure || !is_open)
 		verification->why = why;
 	verification->is_unsure |= outcome == OUTCOME_unavailable;

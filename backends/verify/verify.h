@@ -15,12 +15,9 @@
 #ifndef POPGATE_BACKENDS_VERIFY_VERIFY_H
 #define POPGATE_BACKENDS_VERIFY_VERIFY_H
 
-#include "backends/account.h"
-#include "backends/users/record.h"
-#include "backends/users/users.h"
+#include "backends/verify/verify_users.h"
 #include "backends/verify/winbind.h"
 #include "proxy/net/net.h"
-#include "proxy/pop3/claim.h"
 
 #define VERIFIER(name, claims) VERIFIER_##name,
 enum verifier {
@@ -51,13 +48,6 @@ bool verifiers_leave_to_store(const struct verifiers *verifiers, enum claim_kind
 
 // ---- judging ------------------------------------------------------------
 
-enum outcome {
-	OUTCOME_accepted,
-	OUTCOME_rejected,
-	OUTCOME_unknown,     // this verifier does not know the user: the next one is asked
-	OUTCOME_unavailable, // it could not judge; the next one is asked where that is wanted
-};
-
 // What a worker's verifiers need; made before it serves.  NULL: not configured.
 struct verify_sources {
 	struct net *net;
@@ -77,8 +67,8 @@ struct verification {
 	void (*on_done)(struct verification *verification, enum outcome outcome);
 	void *context;
 
-	enum verifier verifier;    // that decided, or is asked now
-	const char *why;           // for the log when not accepted; static, or until the next look-up
+	enum verifier verifier; // that decided, or is asked now
+	const char *why;        // for the log when not accepted; static, or until the next look-up
 	struct user_record record; // what users.db knows, when that decided
 	size_t next;               // in the order
 	bool is_unsure;            // one could not judge
@@ -91,11 +81,6 @@ void verification_cancel(struct verification *verification);
 void verification_done(struct verification *verification); // wipes
 
 // ---- the verifiers ------------------------------------------------------
-
-// verify_users.c: judges at once; *why is for the log.  CLAIM_plain, CLAIM_ntlm and
-// CLAIM_digest.  Fills in the record when accepted.
-enum outcome verify_users(struct users *users, const struct claim *claim,
-    const struct account *account, struct user_record *out_record, const char **why);
 
 // verify_winbind.c: asks a helper; calls verification_decide.  CLAIM_plain and
 // CLAIM_ntlm.

@@ -211,6 +211,16 @@ void check_resolver(const struct config *config, struct problems *problems)
 		    "servers: at most %d are asked; leave out the others", RESOLVER_SERVERS);
 }
 
+enum { IN_CLEAR = LOGIN_METHOD_basic | LOGIN_METHOD_ntlm | LOGIN_METHOD_digest };
+
+// The first of the methods, as it is written.
+static const char *tls_method(unsigned methods)
+{
+	if (methods & LOGIN_METHOD_basic_tls)
+		return "basic-tls";
+	return methods & LOGIN_METHOD_ntlm_tls ? "ntlm-tls" : "digest-tls";
+}
+
 void check_listener(
     const struct config *config, struct listener_config *listener, struct problems *problems)
 {
@@ -224,9 +234,10 @@ void check_listener(
 	if (!options->login)
 		problems_add(problems, config->path, login,
 		    "login: without a method nobody could log in; the usual one is [basic-tls]");
-	if (options->tls == LISTENER_TLS_none && options->login == LOGIN_METHOD_basic_tls)
+	if (options->tls == LISTENER_TLS_none && options->login && !(options->login & IN_CLEAR))
 		problems_add(problems, config->path, login.line ? login : listener->place,
-		    "listener %s can never have a login: basic-tls needs TLS, and tls is none; "
+		    "listener %s can never have a login: %s needs TLS, and tls is none; "
 		    "set tls to stls, or login to [basic]",
-		    shown(str_of(listener->name)).at);
+		    shown(str_of(listener->name)).at, tls_method(options->login));
+	check_logins(config, listener, problems);
 }

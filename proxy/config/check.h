@@ -13,6 +13,15 @@ void check_backend(
 
 void check_resolver(const struct config *config, struct problems *problems);
 
+// Who judges logins at a listener, and whether the store can be told of them.
+void check_logins(
+    const struct config *config, const struct listener_config *listener, struct problems *problems);
+
+// Whether logins that a listener's verifiers judge can go on at a backend; `place` is
+// what leads there.
+void check_logins_at(const struct config *config, const struct listener_config *listener,
+    size_t backend, struct place place, struct problems *problems);
+
 // Checks a listener against itself, the certificates, the backends and the
 // listeners before it, and fills in which backend and certificate it means.
 void check_listener(

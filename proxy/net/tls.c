@@ -281,10 +281,14 @@ bool tls_was_resumed(const struct tls *tls)
 	return SSL_session_reused(tls->ssl);
 }
 
+struct str tls_server_end_point(const struct tls_server *server)
+{
+	return (struct str){server->end_point, server->end_point_len};
+}
+
 struct str tls_end_point(const struct tls *tls)
 {
-	const struct tls_server *server = tls->server;
-	return server ? (struct str){server->end_point, server->end_point_len} : STR("");
+	return tls->server ? tls_server_end_point(tls->server) : STR("");
 }
 
 const char *tls_library(void)

@@ -45,6 +45,9 @@ struct tls_server_options {
 struct tls_server *tls_server_new(const struct tls_server_options *options, struct text *why);
 void tls_server_free(struct tls_server **server);
 
+// What it was made with.
+struct str tls_server_end_point(const struct tls_server *server);
+
 // Judges a peer's certificate chain (leaf first, DER) for a name.  False with
 // the reason in *why refuses it.
 typedef bool tls_verify_fn(

@@ -158,6 +158,7 @@ static void open_loop(void)
 	    .limits = worker.start->limits,
 	    .ledger = worker.start->ledger,
 	    .on_last_ended = close_sources,
+	    .verify = {.net = &worker.net},
 	};
 	uint64_t *id = &worker.sessions.next_id;
 	if (getrandom(id, sizeof(*id), 0) != sizeof(*id))
@@ -180,6 +181,23 @@ static void open_names(void)
 	worker.sessions.sources = names_sources(&worker.names);
 }
 
+// Nobody can read the key in a worker that is taken over later, once users.db is open.
+static void open_users(void)
+{
+	struct snapshot *snapshot = worker.start->snapshot;
+	char room[512];
+	struct text why = TEXT(room);
+	struct verify_sources *sources = &worker.sessions.verify;
+	if (!snapshot->has_users)
+		return;
+	sources->users = users_open(snapshot->config->users.database, snapshot->users_key, &why);
+	explicit_bzero(snapshot->users_key, sizeof(snapshot->users_key));
+	if (sources->users)
+		return;
+	log_why(LOG_start_failed, "worker: %s", room);
+	exit(EXIT_FAILURE);
+}
+
 static void want_helper(void *context)
 {
 	(void)context;
@@ -197,6 +215,7 @@ static void open_winbind(void)
 	                                               .domain = str_of(config->winbind.domain),
 	                                               .want_helper = want_helper,
 	                                           });
+	worker.sessions.verify.winbind = worker.winbind;
 }
 
 // Queues for slow clients are large and short-lived.  From pages of their own
@@ -227,6 +246,7 @@ void worker_run(const struct worker_start *start)
 	log_set_buffered(true);
 	open_loop();
 	open_names();
+	open_users();
 	open_winbind();
 	open_sockets();
 	close_off();
@@ -235,6 +255,7 @@ void worker_run(const struct worker_start *start)
 	watch_close(&worker.channel);
 	net_done(&worker.net);
 	winbind_free(&worker.winbind);
+	users_close(&worker.sessions.verify.users);
 	free(worker.listens);
 	log_flush();
 	exit(EXIT_SUCCESS);

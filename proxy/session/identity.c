@@ -34,8 +34,7 @@ static void be_nowhere(struct session *session)
 {
 	struct str user = session->claim.user;
 	route_done(&session->counted);
-	session->counted =
-	    (struct route){session->listener->backend, {str_dup(user), user.len}};
+	session->counted = (struct route){session->listener->backend, {str_dup(user), user.len}};
 }
 
 // What a store alone judges may have any form that the store likes.

@@ -102,8 +102,7 @@ static void set_up_ntlm(const struct session *session, struct mechanism_setup *s
 	set_up_services(&options->ntlm_services, setup);
 }
 
-const struct sasl_settings *session_set_up_mechanism(
-    struct session *session, enum claim_kind kind)
+const struct sasl_settings *session_set_up_mechanism(struct session *session, enum claim_kind kind)
 {
 	if (kind == CLAIM_plain)
 		return NULL;
@@ -115,8 +114,7 @@ const struct sasl_settings *session_set_up_mechanism(
 		set_up_ntlm(session, setup);
 	setup->sasl.host = neutral_host;
 	setup->sasl.ntlm = &setup->ntlm;
-	setup->sasl.ntlm_relayed =
-	    verifiers_leave_to_store(session_verifiers(session), CLAIM_ntlm);
+	setup->sasl.ntlm_relayed = verifiers_leave_to_store(session_verifiers(session), CLAIM_ntlm);
 	return &setup->sasl;
 }
 

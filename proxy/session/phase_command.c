@@ -164,7 +164,8 @@ static void do_apop(struct session *session, struct str argument, struct str res
 		refuse_kind(session, CLAIM_digest);
 	else {
 		session_forget_login(session);
-		if (claim_digest(&session->claim, "APOP", DIGEST_apop, session->timestamp, argument))
+		if (claim_digest(
+		        &session->claim, "APOP", DIGEST_apop, session->timestamp, argument))
 			session_login(session);
 		else
 			note_bad_command(session, REPLY_claim);

@@ -9,7 +9,7 @@
 #include "proxy/base/die.h"
 
 // What comes to `backend` at last, the store will judge.
-static void accept(struct session *session)
+static void let_in(struct session *session)
 {
 	enum verifier verifier = session->verification->verifier;
 	const char *why = NULL;
@@ -26,7 +26,7 @@ static void on_done(struct verification *verification, enum outcome outcome)
 	struct session *session = verification->context;
 	const char *why = verification->why;
 	switch (outcome) {
-	case OUTCOME_accepted: accept(session); return;
+	case OUTCOME_accepted: let_in(session); return;
 	case OUTCOME_unavailable: session_cannot_judge(session, why); return;
 	case OUTCOME_rejected:
 	case OUTCOME_unknown: session_reject_login(session, why); return;

@@ -99,14 +99,14 @@ struct session {
 	struct mechanism_setup *setup; // heap; of an exchange under way
 	struct str timestamp;          // of the greeting, for APOP; heap
 	struct claim claim;
-	struct account account;             // of the claim's user
-	struct route counted;               // before the claim is judged; attempts are counted by it
-	struct route route;                 // after that, if it is another; else nowhere
-	const char *denied;                 // why the user is not let in at all; static
-	struct verification *verification;  // heap; until the login is decided
-	const char *judge;                  // of our verifiers, who has accepted it; static
-	uint64_t judged_at;                 // when they were asked
-	enum reply own_reply;               // to a refused login; REPLIES: the store's own words
+	struct account account;            // of the claim's user
+	struct route counted;              // before the claim is judged; attempts are counted by it
+	struct route route;                // after that, if it is another; else nowhere
+	const char *denied;                // why the user is not let in at all; static
+	struct verification *verification; // heap; until the login is decided
+	const char *judge;                 // of our verifiers, who has accepted it; static
+	uint64_t judged_at;                // when they were asked
+	enum reply own_reply;              // to a refused login; REPLIES: the store's own words
 	struct credentials credentials;
 	struct attempt attempt;
 	struct upstream upstream;
@@ -194,8 +194,7 @@ void session_take_challenge(struct session *session, struct str challenge);
 
 // mechanism_setup.c: what a mechanism must know; NULL where that is nothing.  Held
 // until session_end_mechanism, which also ends the exchange.
-const struct sasl_settings *session_set_up_mechanism(
-    struct session *session, enum claim_kind kind);
+const struct sasl_settings *session_set_up_mechanism(struct session *session, enum claim_kind kind);
 void session_end_mechanism(struct session *session);
 
 // mechanism_setup.c: makes the timestamp for APOP.

@@ -6,10 +6,13 @@
 #include <stdlib.h>
 
 #include "backends/backend.h"
+#include "backends/route.h"
+#include "backends/verify/verify.h"
 #include "certs/load.h"
 #include "certs/trust.h"
 #include "policy/range.h"
 #include "proxy/base/die.h"
+#include "proxy/config/check.h"
 
 static struct tls_server *load_certificate(
     const struct config *config, const struct listener_config *listener, struct problems *problems)
@@ -81,6 +84,73 @@ static void load_load_balancers(struct snapshot *snapshot, size_t i, struct prob
 	snapshot->load_balancers[i] = ranges;
 }
 
+// What a map leads to beside the listener's own backend, which is checked already.
+static void check_routes(const struct snapshot *snapshot, size_t i, struct problems *problems)
+{
+	const struct config *config = snapshot->config;
+	const struct listener_config *listener = &config->listeners[i];
+	for (size_t k = 0; k < config->num_backends; k++)
+		if (k != listener->backend && routes_lead_to(snapshot->routes[i], k))
+			check_logins_at(
+			    config, listener, k, listener->places[LISTENER_OPTION_map], problems);
+}
+
+static void load_routes(struct snapshot *snapshot, size_t i, struct problems *problems)
+{
+	const struct config *config = snapshot->config;
+	snapshot->routes[i] = routes_new(config, &config->listeners[i], problems);
+	if (snapshot->routes[i])
+		check_routes(snapshot, i, problems);
+}
+
+// Who must be bound to a certificate needs one that can be.
+static void check_binding(const struct snapshot *snapshot, size_t i, struct problems *problems)
+{
+	const struct listener_config *listener = &snapshot->config->listeners[i];
+	const struct tls_server *server = snapshot->certificates[i];
+	if (server && !tls_server_end_point(server).len &&
+	    listener->options.ntlm_channel_binding == LISTENER_BINDING_require)
+		problems_add(problems, snapshot->config->path,
+		    listener->places[LISTENER_OPTION_ntlm_channel_binding],
+		    "ntlm_channel_binding: clients do not agree how to bind to a certificate "
+		    "signed by Ed25519; serve another one, or leave it out");
+}
+
+static bool has_verifier(const struct verifiers *verifiers, enum verifier verifier)
+{
+	for (size_t i = 0; i < verifiers->num; i++)
+		if (verifiers->order[i] == verifier)
+			return true;
+	return false;
+}
+
+static void load_verifiers(struct snapshot *snapshot, size_t i)
+{
+	struct verifiers *verifiers = &snapshot->verifiers[i];
+	*verifiers = verifiers_of(&snapshot->config->listeners[i].options);
+	snapshot->has_users = snapshot->has_users || has_verifier(verifiers, VERIFIER_users);
+}
+
+static void load_users_key(struct snapshot *snapshot, struct problems *problems)
+{
+	char room[512];
+	struct text why = TEXT(room);
+	const struct config *config = snapshot->config;
+	if (snapshot->has_users && !users_key_load(config->users.key, snapshot->users_key, &why))
+		problems_add(problems, config->path, config->users_places[USERS_OPTION_key],
+		    "users: %s", room);
+}
+
+static void load_listeners(struct snapshot *snapshot, struct problems *problems)
+{
+	for (size_t i = 0; i < snapshot->config->num_listeners; i++) {
+		load_load_balancers(snapshot, i, problems);
+		load_routes(snapshot, i, problems);
+		load_verifiers(snapshot, i);
+		check_binding(snapshot, i, problems);
+	}
+}
+
 static void check_log(const struct config *config, struct problems *problems)
 {
 	char room[512];
@@ -103,12 +173,14 @@ struct snapshot *snapshot_load(const char *path, struct problems *problems)
 	snapshot->certificates = xcalloc(config->num_listeners, sizeof(*snapshot->certificates));
 	snapshot->load_balancers =
 	    xcalloc(config->num_listeners, sizeof(*snapshot->load_balancers));
+	snapshot->routes = xcalloc(config->num_listeners, sizeof(*snapshot->routes));
+	snapshot->verifiers = xcalloc(config->num_listeners, sizeof(*snapshot->verifiers));
 	check_log(config, problems);
 	load_certificates(snapshot, problems);
 	for (size_t i = 0; i < config->num_backends; i++)
 		load_backend(snapshot, i, problems);
-	for (size_t i = 0; i < config->num_listeners; i++)
-		load_load_balancers(snapshot, i, problems);
+	load_listeners(snapshot, problems);
+	load_users_key(snapshot, problems);
 	if (!rulebook_load(&snapshot->rulebook, config, problems) || problems->num)
 		snapshot_free(&snapshot);
 	return snapshot;
@@ -127,6 +199,7 @@ void snapshot_free(struct snapshot **snapshot)
 	for (size_t i = 0; i < old->config->num_listeners; i++) {
 		tls_server_free(&old->certificates[i]);
 		free(old->load_balancers[i]);
+		routes_free(&old->routes[i]);
 	}
 	rulebook_close(&old->rulebook);
 	free(old->backends);
@@ -134,6 +207,9 @@ void snapshot_free(struct snapshot **snapshot)
 	free(old->trusts);
 	free(old->certificates);
 	free(old->load_balancers);
+	free(old->routes);
+	free(old->verifiers);
+	explicit_bzero(old->users_key, sizeof(old->users_key));
 	config_free(&old->config);
 	free(old);
 	*snapshot = NULL;

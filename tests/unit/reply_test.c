@@ -190,7 +190,7 @@ static void test_greeting(void **state)
 	char room[REPLY_MAX + 1];
 	struct text out = TEXT(room);
 	(void)state;
-	reply_greeting(&out, STR("popgate ready."));
+	reply_greeting(&out, STR("popgate ready."), STR(""));
 	assert_string_equal(room, "+OK popgate ready.\r\n");
 	check_line(text_str(&out), text_str(&out));
 }

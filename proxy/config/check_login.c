@@ -1,0 +1,125 @@
+// check_login.c: whether logins that a listener allows can be judged, and go on at
+// the store.  See check.h.
+#include "proxy/config/check.h"
+
+enum {
+	NTLM = LOGIN_METHOD_ntlm | LOGIN_METHOD_ntlm_tls,
+	DIGEST = LOGIN_METHOD_digest | LOGIN_METHOD_digest_tls,
+	TIMESTAMP_MAX = 48, // of a greeting's APOP timestamp, with the space before it
+	GREETING_MAX = 500,
+};
+
+static bool judges(const struct listener_config *listener, const char *verifier)
+{
+	const struct text_list *verify = &listener->options.verify;
+	for (size_t i = 0; i < verify->num; i++)
+		if (str_eq(str_of(verify->at[i]), str_of(verifier)))
+			return true;
+	return false;
+}
+
+static struct place place_of(const struct listener_config *listener, enum listener_option option)
+{
+	struct place place = listener->places[option];
+	return place.line ? place : listener->place;
+}
+
+// ---- the list -----------------------------------------------------------
+
+static void check_order(
+    const struct config *config, const struct text_list *verify, struct problems *problems)
+{
+	for (size_t i = 0; i < verify->num; i++) {
+		struct str each = str_of(verify->at[i]);
+		if (str_eq(each, STR("backend")) && i + 1 < verify->num)
+			problems_add(problems, config->path, verify->places[i],
+			    "verify: backend must stand last: the store judges whoever comes to "
+			    "it, and nobody is asked after it");
+		for (size_t k = 0; k < i; k++)
+			if (str_eq(each, str_of(verify->at[k])))
+				problems_add(problems, config->path, verify->places[i],
+				    "verify: %s stands twice; leave one out", verify->at[i]);
+	}
+}
+
+static void check_sources(
+    const struct config *config, const struct listener_config *listener, struct problems *problems)
+{
+	const struct listener_options *options = &listener->options;
+	if (judges(listener, "users") && !*config->users.database)
+		problems_add(problems, config->path, place_of(listener, LISTENER_OPTION_verify),
+		    "verify: users needs a database; say under \"users\" where it is");
+	if (options->login & DIGEST && !judges(listener, "users"))
+		problems_add(problems, config->path, place_of(listener, LISTENER_OPTION_login),
+		    "login: APOP and CRAM-MD5 can be judged by users alone; put it into verify, or "
+		    "leave digest out");
+}
+
+// ---- the store ----------------------------------------------------------
+
+// A place to name, a sentence for it.
+static const char *problem_at(const struct listener_config *listener, enum backend_login login)
+{
+	bool is_master = login == BACKEND_LOGIN_master, is_stored = login == BACKEND_LOGIN_stored;
+	if (judges(listener, "backend") && is_master)
+		return "verify has backend, but with login: master the store lets everybody in "
+		       "whom popgate names; let users or winbind judge";
+	if (judges(listener, "backend") && is_stored)
+		return "verify has backend, but with login: stored the store is told the password "
+		       "of users.db, whoever comes; let users judge";
+	if (judges(listener, "winbind") && is_stored)
+		return "verify has winbind, but the password for login: stored is in users.db; let "
+		       "users judge";
+	if (judges(listener, "winbind") && listener->options.login & NTLM && !is_master)
+		return "verify has winbind, and NTLM leaves nobody with a password to tell the "
+		       "store; it needs login: master";
+	return NULL;
+}
+
+void check_logins_at(const struct config *config, const struct listener_config *listener,
+    size_t backend, struct place place, struct problems *problems)
+{
+	const struct backend_config *at = &config->backends[backend];
+	const char *problem = problem_at(listener, at->options.login);
+	if (problem)
+		problems_add(problems, config->path, place,
+		    "listener %s cannot log in at backend %s: %s", shown(str_of(listener->name)).at,
+		    shown(str_of(at->name)).at, problem);
+}
+
+// ---- NTLM and APOP ------------------------------------------------------
+
+static void check_binding(
+    const struct config *config, const struct listener_config *listener, struct problems *problems)
+{
+	const struct listener_options *options = &listener->options;
+	if (options->ntlm_channel_binding == LISTENER_BINDING_require &&
+	    options->tls == LISTENER_TLS_none && options->login & NTLM)
+		problems_add(problems, config->path,
+		    place_of(listener, LISTENER_OPTION_ntlm_channel_binding),
+		    "ntlm_channel_binding: without TLS there is nothing to be bound to, and nobody "
+		    "could log in by NTLM; set tls to stls, or leave it out");
+}
+
+static void check_greeting(
+    const struct config *config, const struct listener_config *listener, struct problems *problems)
+{
+	const struct listener_options *options = &listener->options;
+	if (options->login & DIGEST && strlen(options->greeting) > GREETING_MAX - TIMESTAMP_MAX)
+		problems_add(problems, config->path, place_of(listener, LISTENER_OPTION_greeting),
+		    "greeting: with APOP a timestamp follows it; it must not be longer than %d "
+		    "bytes",
+		    GREETING_MAX - TIMESTAMP_MAX);
+}
+
+void check_logins(
+    const struct config *config, const struct listener_config *listener, struct problems *problems)
+{
+	check_order(config, &listener->options.verify, problems);
+	check_sources(config, listener, problems);
+	if (listener->backend < config->num_backends)
+		check_logins_at(config, listener, listener->backend,
+		    place_of(listener, LISTENER_OPTION_verify), problems);
+	check_binding(config, listener, problems);
+	check_greeting(config, listener, problems);
+}
