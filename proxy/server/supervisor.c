@@ -485,7 +485,7 @@ int supervisor_run(const char *config_path, char **argv)
 	    .argv = argv,
 	    .binary = find_binary(argv[0]),
 	    .occasion = &first_start,
-	    .generations.private_fds = {-1, -1},
+	    .generations.private_fds = {-1, -1, -1},
 	    .fds = xcalloc(POLL_FDS_FEW, sizeof(struct pollfd)),
 	    .cap_fds = POLL_FDS_FEW,
 	    .exit_status = EXIT_FAILURE,
