@@ -9,11 +9,13 @@
 #include "backends/password_file.h"
 #include "tests/kit/wiped.h"
 
-static char path[] = "/tmp/popgate-password-XXXXXX";
+static const char template[] = "/tmp/popgate-password-XXXXXX";
+static char path[sizeof(template)];
 
 static void write_file(struct str content, mode_t mode)
 {
-	int fd = mkstemp(strcpy(path, "/tmp/popgate-password-XXXXXX"));
+	memcpy(path, template, sizeof(template));
+	int fd = mkstemp(path);
 	assert_true(fd >= 0);
 	assert_int_equal(write(fd, content.at, content.len), content.len);
 	assert_int_equal(fchmod(fd, mode), 0);
