@@ -94,7 +94,7 @@ static bool add_v2(const struct ntlm_client *client, const struct ntlm_challenge
 	static const char no_lm[NTLM_RESPONSE];
 	struct str time;
 	if (!respond_v2(client, challenge, response, session_base_key))
-		return ntlm_refuse(why, "user, domain or password is no UTF-8, or too long");
+		return ntlm_refuse(why, "the password is no UTF-8, or something is too long");
 	message->lm = (struct str){no_lm, sizeof(no_lm)};
 	message->nt = text_str(response);
 	message->has_mic = ntlm_av_find(challenge->info, NTLM_AV_time, &time);

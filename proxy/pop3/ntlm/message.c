@@ -106,14 +106,14 @@ bool ntlm_parse_challenge(struct str message, struct ntlm_challenge *out, const 
 	memcpy(out->challenge, message.at + CHALLENGE_CHALLENGE, sizeof(out->challenge));
 	if (!read_field(message, CHALLENGE_TARGET, CHALLENGE_LEAST, &out->target))
 		return refuse(why, "type 2 points outside itself");
+	if (message.len >= CHALLENGE_HEADER)
+		memcpy(out->version, message.at + CHALLENGE_VERSION, sizeof(out->version));
 	if (!(out->flags & NTLM_TARGET_INFO) || message.len < CHALLENGE_VERSION)
 		return true;
 	if (!read_field(message, CHALLENGE_INFO, CHALLENGE_VERSION, &out->info))
 		return refuse(why, "type 2 points outside itself");
 	if (out->info.len && !ntlm_av_is_sound(out->info))
 		return refuse(why, "type 2 has malformed AV pairs");
-	if (message.len >= CHALLENGE_HEADER)
-		memcpy(out->version, message.at + CHALLENGE_VERSION, sizeof(out->version));
 	return true;
 }
 

@@ -33,8 +33,8 @@ enum ntlm_flag {
 #define NTLM_56 0x80000000u // does not fit an enum
 
 enum {
-	NTLM_VERSION = 8, // bytes of an operating system's version
-	NTLM_MIC_AT = 72, // where in type 3 a MIC stands
+	NTLM_VERSION_SIZE = 8, // bytes of an operating system's version
+	NTLM_MIC_AT = 72,      // where in type 3 a MIC stands
 	NTLM_MIC_END = NTLM_MIC_AT + NTLM_KEY,
 };
 
@@ -48,7 +48,7 @@ struct ntlm_negotiate {
 struct ntlm_challenge {
 	uint32_t flags;
 	uint8_t challenge[NTLM_CHALLENGE];
-	uint8_t version[NTLM_VERSION];
+	uint8_t version[NTLM_VERSION_SIZE];
 	struct str target; // name of the domain or server
 	struct str info;   // AV pairs, sound; empty when there are none
 };
@@ -56,7 +56,7 @@ struct ntlm_challenge {
 // Type 3.
 struct ntlm_authenticate {
 	uint32_t flags; // 0 of old clients' that say none
-	uint8_t version[NTLM_VERSION];
+	uint8_t version[NTLM_VERSION_SIZE];
 	bool has_mic; // room for one; whether it is one stands in the response
 	struct str lm, nt;
 	struct str domain, user, workstation;
