@@ -13,7 +13,7 @@
 
 enum login_judge { STORE, VERIFIER };
 
-#define LOGIN(name, method, judge) [BACKEND_LOGIN_##name] = {&method, judge},
+#define LOGIN(name, method, judge) [BACKEND_LOGIN_##name] = {&(method), judge},
 static const struct {
 	const struct login_dialogue *method;
 	enum login_judge judge;

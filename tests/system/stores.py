@@ -10,6 +10,7 @@ import contextlib
 import fcntl
 import os
 import pwd
+import re
 import shutil
 import signal
 import socket
@@ -122,6 +123,18 @@ class RealStore:
         self._process.wait()
         self._process = None
 
+    def mark(self) -> int:
+        """A place in the store's log, to look only at what comes after it."""
+        return self.log.stat().st_size
+
+    def wait_logged(self, pattern: str, *, since: int = 0) -> str:
+        """Waits for a line of the store's log that matches the regular expression; returns the match."""
+        end = time.monotonic() + DEADLINE
+        while not (match := re.search(pattern.encode(), self.log.read_bytes()[since:])):
+            assert time.monotonic() < end, f"{pattern!r} is not in the log:\n{self.read_log()}"
+            time.sleep(0.02)
+        return match[0].decode()
+
     def read_log(self) -> str:
         return self.log.read_text(errors="replace")[-8000:] if self.log.exists() else ""
 
@@ -140,6 +153,10 @@ class Dovecot(RealStore):
             mail.fill_maildir(directory / "mail" / user, messages if user == USER else messages[:3])
         give_away(directory / "mail")
         (directory / "users").write_text("".join(f"{user}:{{PLAIN}}{password}\n" for user, password in USERS.items()))
+
+    def more(self) -> str:
+        """What a subclass has in its configuration beyond, or instead of, what stands here."""
+        return ""
 
     def configure(self) -> list[str]:
         program = required("dovecot", self.package)
@@ -199,6 +216,7 @@ service pop3 {{
   service_count = 0
   client_limit = 1
 }}
+{self.more()}
 """)
         return [program, "-F", "-c", str(here / "dovecot.conf")]
 

@@ -9,11 +9,13 @@
 #include "backends/password_file.h"
 #include "tests/kit/wiped.h"
 
-static char path[] = "/tmp/popgate-password-XXXXXX";
+static const char template[] = "/tmp/popgate-password-XXXXXX";
+static char path[sizeof(template)];
 
 static void write_file(struct str content, mode_t mode)
 {
-	int fd = mkstemp(strcpy(path, "/tmp/popgate-password-XXXXXX"));
+	memcpy(path, template, sizeof(template));
+	int fd = mkstemp(path);
 	assert_true(fd >= 0);
 	assert_int_equal(write(fd, content.at, content.len), content.len);
 	assert_int_equal(fchmod(fd, mode), 0);
@@ -37,7 +39,7 @@ static void check_file(struct str content, mode_t mode, const char *password, co
 static void test_contents(void **state)
 {
 	char room[300];
-	struct str longest = check_fill(room, sizeof(room), 'x', 255);
+	struct str longest = str_take(check_fill(room, sizeof(room), 'x', sizeof(room)), 255);
 	(void)state;
 	check_file(STR("a secret"), 0600, "a secret", NULL);
 	check_file(STR("a secret\n"), 0640, "a secret", NULL);
