@@ -1,0 +1,492 @@
+"""NTLM, APOP and CRAM-MD5 as a whole: real clients log in by users.db and fetch from a Dovecot that knows nothing of it;
+who is whose; what is refused looks the same; and NTLM passed through to a store.
+"""
+
+import base64
+import hashlib
+import hmac
+import json
+import os
+import ssl
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import mail
+import pytest
+from certs import Certificates
+from clients import DEADLINE, PASSWORD, USER, Raw, run
+from conftest import running
+from ntlm_client import AV_DOMAIN, AV_TIME, Client, ask_for_challenge, authenticate, binding_of, pairs_of, utf16
+from popgate import MODES, Config, Event, Popgate, program, run_command, site
+from test_store_logins import MASTER, MASTER_PASSWORD, MESSAGES, Versatile, Winbound
+
+Start = Callable[..., Popgate]
+
+NAME, SECRET = "anna", "S\u00e9same 1"
+REFUSAL = b"-ERR [AUTH] That user name or password cannot be right.\r\n"
+UNAVAILABLE = b"-ERR [SYS/TEMP] "
+ALL_METHODS = ["basic", "ntlm", "digest"]
+
+
+@pytest.fixture(scope="module")
+def store(scratch: Path, certificates: Certificates) -> Iterator[Versatile]:
+    directory = scratch / "ntlm-store"
+    directory.mkdir()
+    yield from running(Versatile(directory, certificates, MESSAGES))
+
+
+@pytest.fixture(scope="module")
+def winbound(scratch: Path, certificates: Certificates) -> Iterator[Winbound]:
+    directory = scratch / "ntlm-winbound"
+    directory.mkdir()
+    yield from running(Winbound(directory, certificates, MESSAGES))
+
+
+class Users:
+    """A users.db."""
+
+    def __init__(self, directory: Path):
+        self.directory = directory
+        self.section = {"database": str(directory / "users.db"), "key": str(directory / "users.key")}
+        listener = {"bind": ["127.0.0.1:0"], "tls": "none", "login": ["basic"], "backend": "store"}
+        self.config = directory / "users.yaml"
+        self.config.write_text(json.dumps({
+            "users": self.section, "backends": {"store": {"servers": ["127.0.0.1:1110"], "tls": "none"}},
+            "listeners": {"plain": listener}}))
+
+    def run(self, *arguments: str, lines: tuple[str, ...] = ()) -> None:
+        subprocess.run([os.environ.get("POPGATE_USER", program()), "user", *arguments, "-c", str(self.config)], check=True, timeout=DEADLINE,
+                       capture_output=True, input="".join(f"{line}\n" for line in lines).encode())
+
+    def add(self, name: str, password: str = SECRET, *options: str, backend_password: str | None = None) -> None:
+        more = () if backend_password is None else (backend_password,)
+        self.run("add", name, "--stdin", *options, *(["--backend-password"] if more else []), lines=(password, *more))
+
+
+@pytest.fixture
+def users(workdir: Path) -> Users:
+    directory = workdir / "users"
+    directory.mkdir(mode=0o755)
+    users = Users(directory)
+    users.add(NAME, SECRET, "--mailbox", USER, "--keep-password", backend_password=PASSWORD)
+    return users
+
+
+def master(directory: Path) -> Config:
+    """A backend's options to log in as its master user."""
+    password = directory / "master"
+    password.write_text(f"{MASTER_PASSWORD}\n")
+    password.chmod(0o600)
+    return {"login": "master", "master_user": MASTER, "master_password_file": str(password)}
+
+
+def config_of(certificates: Certificates, store: Versatile, users: Users, *, backend: Config | None = None,
+              login: list[str] | None = None, **defaults: object) -> Config:
+    config = site(certificates, store.port, backend=backend or {"login": "stored"}, users=users.section,
+                  defaults={"verify": ["users"], **defaults})
+    for listener in config["listeners"].values():
+        listener["login"] = login or ALL_METHODS
+    return config
+
+
+@pytest.fixture
+def gate(start: Start, certificates: Certificates, store: Versatile, users: Users) -> Popgate:
+    return start(config_of(certificates, store, users))
+
+
+def fetch(client: Raw) -> None:
+    client.send(b"RETR 2\r\n")
+    assert client.read_list().partition(b"\r\n")[2] == mail.stuffed(mail.on_the_wire(MESSAGES[1]))
+    client.ask(b"QUIT", b"+OK")
+    client.read_to_end()
+
+
+def fetched(gate: Popgate, who: Client, mode: str = "implicit") -> Event:
+    """Logs in by NTLM and fetches; the closing line."""
+    with gate.connect(mode) as client:
+        answer = authenticate(client, who)
+        assert answer.startswith(b"+OK"), answer
+        fetch(client)
+        return gate.closed(client.port)
+
+
+def refused(gate: Popgate, who: Client, why: str, mode: str = "implicit", answer: bytes = REFUSAL) -> Event:
+    """Is refused in the one way there is; the cause is in the log, and the session goes on."""
+    mark = gate.log.mark()
+    with gate.connect(mode) as client:
+        assert authenticate(client, who) == answer
+        client.ask(b"QUIT", b"+OK")
+    event = gate.log.wait("login_failed", since=mark)
+    assert event["why"] == why and event["mechanism"] == "NTLM"
+    return event
+
+
+ANNA = Client(NAME, SECRET)
+STRANGER = Client(NAME, "wrong")
+
+
+# ---- real clients
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("login", ["stored", "master"])
+def test_curl(start: Start, certificates: Certificates, store: Versatile, users: Users, workdir: Path, mode: str,
+              login: str) -> None:
+    users.add("bo", "open it", "--mailbox", USER, backend_password=PASSWORD)
+    gate = start(config_of(certificates, store, users, backend=master(workdir) if login == "master" else None))
+    name = {"implicit": "pop3s", "stls": "pop3", "none": "plain"}[mode]
+    settings, output = workdir / "curlrc", workdir / "mail"
+    settings.write_text('user = "LAB\\\\bo:open it"\n')
+    mark = store.mark()
+    run(["curl", "--silent", "--show-error", "--config", str(settings), "--cacert", certificates.chain("ca"), "--ipv4",
+         *(["--ssl-reqd"] if mode == "stls" else []), "--login-options", "AUTH=NTLM",
+         f"{'pop3s' if mode == 'implicit' else 'pop3'}://localhost:{gate.port(name)}/2", "--output", str(output)])
+    assert output.read_bytes() == mail.on_the_wire(MESSAGES[1])
+    event = gate.log.wait("session_closed")
+    assert event | {"mechanism": "NTLM", "ntlm": "v2", "verifier": "users", "user": "LAB\\bo", "mailbox": USER} == event
+    store.wait_logged(rf"Login: user=<{USER}>", since=mark)
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_fetchmail_where_ntlm_v1_is_allowed(start: Start, certificates: Certificates, store: Versatile, users: Users,
+                                            workdir: Path, mode: str) -> None:
+    users.add("bo", "open it", "--mailbox", USER, backend_password=PASSWORD)
+    gate = start(config_of(certificates, store, users, ntlm_level="v1"))
+    done, delivered = fetchmail(gate, certificates, workdir, mode)
+    assert done.returncode == 0, done
+    assert delivered.count(b"Subject: ") == len(MESSAGES)
+    event = gate.log.wait("session_closed")
+    assert event | {"mechanism": "NTLM", "ntlm": "v1", "user": "MAIL\\bo"} == event
+
+
+def fetchmail(gate: Popgate, certificates: Certificates, workdir: Path,
+              mode: str) -> tuple[subprocess.CompletedProcess[bytes], bytes]:
+    listener = {"implicit": "pop3s", "stls": "pop3", "none": "plain"}[mode]
+    security = {"implicit": "ssl", "stls": 'sslproto "TLS1.2+"', "none": 'sslproto ""'}[mode]
+    ca = certificates.chain("ca")
+    verify = f'sslcertck sslcertfile "{ca}" sslcommonname "localhost"' if mode != "none" else ""
+    settings, delivered = workdir / "fetchmailrc", workdir / "delivered"
+    settings.write_text(f'poll localhost via 127.0.0.1 proto POP3 auth ntlm service "{gate.port(listener)}" timeout 15\n'
+                        f'user "bo" password "open it" {security} {verify}\n'
+                        f'fetchall keep no rewrite no mimedecode pass8bits no dropstatus mda "cat >> {delivered}"\n')
+    settings.chmod(0o600)
+    done = subprocess.run(["fetchmail", "--silent", "--nosyslog", "--fetchmailrc", str(settings), "--pidfile",
+                           str(workdir / "pid")], capture_output=True, timeout=60, check=False,
+                          env={**os.environ, "FETCHMAILHOME": str(workdir), "LC_ALL": "C"})
+    return done, delivered.read_bytes() if delivered.exists() else b""
+
+
+def test_fetchmail_where_it_is_not(gate: Popgate, users: Users, certificates: Certificates, workdir: Path) -> None:
+    users.add("bo", "open it")
+    done, delivered = fetchmail(gate, certificates, workdir, "implicit")
+    assert done.returncode != 0 and not delivered
+    assert gate.log.wait("login_failed")["why"] == "NTLMv1 is not allowed"
+
+
+def test_an_exception_lets_one_client_do_v1(start: Start, certificates: Certificates, store: Versatile, users: Users,
+                                            workdir: Path) -> None:
+    users.add("bo", "open it", "--mailbox", USER, backend_password=PASSWORD)
+    gate = start(config_of(certificates, store, users, login_exceptions=["allow ntlm-v1 ip 127.0.0.1"]))
+    done, _delivered = fetchmail(gate, certificates, workdir, "stls")
+    assert done.returncode == 0, done
+    assert gate.log.wait("session_closed")["exception"] == "ntlm-v1"
+
+
+# ---- our own client: MIC, channel binding, service, echo
+
+@pytest.mark.parametrize("mode", MODES)
+def test_ntlm_v2_with_mic(gate: Popgate, mode: str) -> None:
+    event = fetched(gate, ANNA, mode)
+    assert event["verifier"] == "users" and event["mailbox"] == USER
+
+
+def certificate_of(client: Raw) -> bytes:
+    assert client.tls
+    certificate = client.tls.getpeercert(binary_form=True)
+    assert certificate
+    return certificate
+
+
+def bound(gate: Popgate, mode: str = "implicit") -> Client:
+    """Anna, bound to the certificate that is served there."""
+    with gate.connect(mode) as client:
+        certificate = certificate_of(client)
+        client.ask(b"QUIT", b"+OK")
+    return Client(NAME, SECRET, binding=binding_of(certificate))
+
+
+@pytest.mark.parametrize("mode", ["implicit", "stls"])
+def test_channel_binding(start: Start, certificates: Certificates, store: Versatile, users: Users, mode: str) -> None:
+    gate = start(config_of(certificates, store, users, login=["basic-tls", "ntlm-tls"], ntlm_channel_binding="require")
+                 | {"listeners": {"pop3s": {"bind": ["127.0.0.1:0"], "tls": "implicit", "login": ["ntlm-tls"]},
+                                  "pop3": {"bind": ["127.0.0.1:0"], "tls": "stls", "login": ["ntlm-tls"]}}})
+    fetched(gate, bound(gate, mode), mode)
+    refused(gate, ANNA, "no channel binding", mode)
+    refused(gate, Client(NAME, SECRET, binding=bytes(16)), "no channel binding", mode)
+    refused(gate, Client(NAME, SECRET, binding=bytes(range(16))), "bound to another TLS channel", mode)
+
+
+def test_a_wrong_binding_is_refused_where_none_is_required(gate: Popgate) -> None:
+    fetched(gate, ANNA)
+    fetched(gate, bound(gate))
+    refused(gate, Client(NAME, SECRET, binding=bytes(range(16))), "bound to another TLS channel")
+    refused(gate, bound(gate), "bound to another TLS channel", "none")
+
+
+def test_bindings_may_be_ignored(start: Start, certificates: Certificates, store: Versatile, users: Users) -> None:
+    gate = start(config_of(certificates, store, users, ntlm_channel_binding="off"))
+    fetched(gate, Client(NAME, SECRET, binding=bytes(range(16))))
+
+
+def test_mics(start: Start, certificates: Certificates, store: Versatile, users: Users) -> None:
+    gate = start(config_of(certificates, store, users, ntlm_mic="require"))
+    fetched(gate, ANNA)
+    refused(gate, Client(NAME, SECRET, has_mic=False), "no MIC")
+    refused(gate, Client(NAME, SECRET, wrong_mic=True), "wrong MIC: the messages were changed on their way")
+
+
+def test_names_and_time_must_come_back(gate: Popgate) -> None:
+    why = "not an answer to this challenge: names or time differ"
+    refused(gate, Client(NAME, SECRET, changed={AV_DOMAIN: utf16("OTHER")}), why)
+    refused(gate, Client(NAME, SECRET, changed={AV_TIME: bytes(8)}), why)
+
+
+def test_service(start: Start, certificates: Certificates, store: Versatile, users: Users) -> None:
+    gate = start(config_of(certificates, store, users, ntlm_services=["mail.test.local"]))
+    fetched(gate, Client(NAME, SECRET, service="POP/mail.test.local"))
+    refused(gate, Client(NAME, SECRET, service="pop/other.test.local"), "meant for another service")
+    refused(gate, Client(NAME, SECRET, service="imap/mail.test.local"), "meant for another service")
+
+
+def test_the_challenge_says_what_is_configured_and_no_more(gate: Popgate) -> None:
+    with gate.connect("implicit") as client:
+        challenge = ask_for_challenge(client)
+        client.ask(b"*", b"-ERR ")
+        client.ask(b"QUIT", b"+OK")
+    size, _most, start = int.from_bytes(challenge[40:42], "little"), 0, int.from_bytes(challenge[44:48], "little")
+    named = pairs_of(challenge[start:start + size])
+    assert set(named) == {1, 2, AV_TIME} and named[1] == named[2] == utf16("MAIL")
+
+
+def test_a_type_3_is_good_once(gate: Popgate) -> None:
+    with gate.connect("implicit") as client:
+        kept = ANNA.authenticate(ask_for_challenge(client))
+        client.ask(base64.b64encode(kept), b"+OK")
+    mark = gate.log.mark()
+    with gate.connect("implicit") as client:
+        ask_for_challenge(client)
+        assert client.ask(base64.b64encode(kept)) == REFUSAL
+    assert gate.log.wait("login_failed", since=mark)["why"].startswith("not an answer to this challenge")
+
+
+# ---- names
+
+@pytest.mark.parametrize("domain", ["", "LAB", "lab.test"])
+def test_names_open_the_mailbox_whatever_their_case(gate: Popgate, domain: str) -> None:
+    fetched(gate, Client("ANNA", SECRET, domain=domain))
+
+
+def test_domain_suzanf_opens_suzanf(start: Start, certificates: Certificates, store: Versatile, users: Users,
+                                    workdir: Path) -> None:
+    """The store's mailboxes are user@test.local; the name that it hears is the one of the map."""
+    users.add("suzanf")
+    gate = start(config_of(certificates, store, users, backend=master(workdir)))
+    mark = store.mark()
+    with gate.connect("implicit") as client:
+        assert authenticate(client, Client("Suzanf", SECRET, domain="Domain")).startswith(b"+OK")
+        client.ask(b"QUIT", b"+OK")
+        assert gate.closed(client.port)["mailbox"] == "suzanf"
+    store.wait_logged("Login: user=<suzanf>", since=mark)
+
+
+def test_a_domain_that_nobody_has_checked_is_no_way_to_another_mailbox(
+        start: Start, certificates: Certificates, store: Versatile, users: Users, workdir: Path) -> None:
+    users.add("bo@LAB")
+    users.add("bo", "another secret")
+    rules = ["LAB\\* to {user}@test.local", "* to {user}.plain"]
+    gate = start(config_of(certificates, store, users, backend=master(workdir), map=rules))
+    mark = store.mark()
+    for who, mailbox in ((Client("bo", SECRET, domain="LAB"), "bo@test.local"),
+                         (Client("bo", "another secret", domain="OTHER"), "bo.plain"),
+                         (Client("bo", "another secret"), "bo.plain")):
+        with gate.connect("implicit") as client:
+            assert authenticate(client, who).startswith(b"+OK")
+            client.ask(b"QUIT", b"+OK")
+            assert gate.closed(client.port)["mailbox"] == mailbox
+        store.wait_logged(f"Login: user=<{mailbox}>", since=mark)
+
+
+def test_another_mailbox_needs_a_rule(start: Start, certificates: Certificates, store: Versatile, users: Users,
+                                      workdir: Path) -> None:
+    users.add("bo@LAB")
+    gate = start(config_of(certificates, store, users, backend=master(workdir), map=["LAB\\bo\\sales to sales@test.local"]))
+    with gate.connect("implicit") as client:
+        client.login("LAB/bo/Sales", SECRET)
+        client.ask(b"QUIT", b"+OK")
+        assert gate.closed(client.port)["mailbox"] == "sales@test.local"
+    mark = gate.log.mark()
+    with gate.connect("implicit") as client:
+        client.ask(b"USER LAB/bo/other", b"+OK")
+        assert client.ask(f"PASS {SECRET}".encode()) == REFUSAL
+    assert gate.log.wait("login_failed", since=mark)["why"] == "no map rule lets the user open another mailbox"
+
+
+def test_denied_users(gate: Popgate, users: Users) -> None:
+    users.add("root")
+    users.add("Administrator")
+    for who in (Client("root", SECRET), Client("ROOT", SECRET, domain="LAB"), Client("administrator@lab.test", SECRET)):
+        refused(gate, who, "deny_users")
+    with gate.connect("implicit") as client:
+        client.ask(b"USER Root", b"+OK")
+        assert client.ask(f"PASS {SECRET}".encode()) == REFUSAL
+
+
+# ---- after a failure
+
+def test_failures_look_the_same(gate: Popgate, users: Users) -> None:
+    users.add("carl", SECRET, "--disable")
+    users.add("dora", SECRET, "--methods", "basic")
+    assert refused(gate, STRANGER, "wrong password")["verifier"] == "users"
+    refused(gate, Client("nobody", SECRET), "users.db has no such user")
+    refused(gate, Client("carl", SECRET), "the user is disabled in users.db")
+    refused(gate, Client("dora", SECRET), "the user may not log in by this method")
+
+
+def test_user_and_pass_after_ntlm_that_failed(gate: Popgate) -> None:
+    with gate.connect("implicit") as client:
+        assert authenticate(client, STRANGER) == REFUSAL
+        client.login(NAME, SECRET)
+        fetch(client)
+        assert gate.closed(client.port)["mechanism"] == "USER"
+
+
+def test_ntlm_after_ntlm_that_was_cancelled(gate: Popgate) -> None:
+    with gate.connect("implicit") as client:
+        ask_for_challenge(client)
+        client.ask(b"*", b"-ERR ")
+        assert authenticate(client, ANNA).startswith(b"+OK")
+        fetch(client)
+
+
+def test_an_earlier_user_does_not_matter(gate: Popgate, users: Users) -> None:
+    users.add("bo")
+    with gate.connect("implicit") as client:
+        client.ask(b"USER bo", b"+OK")
+        assert authenticate(client, ANNA).startswith(b"+OK")
+        fetch(client)
+        assert gate.closed(client.port)["user"] == NAME
+
+
+def test_ntlm_that_failed_counts(start: Start, certificates: Certificates, store: Versatile, users: Users) -> None:
+    gate = start(config_of(certificates, store, users, ban_after=2, ban_after_user=1000))
+    for _try in range(2):
+        refused(gate, STRANGER, "wrong password")
+    with Raw(gate.port("pop3s"), gate.context) as client:
+        assert client.read_to_end().startswith(b"-ERR [SYS/TEMP] Too many failed logins")
+
+
+def test_what_the_store_refuses_is_not_the_clients_fault(start: Start, certificates: Certificates, store: Versatile,
+                                                         users: Users) -> None:
+    users.add("bo", SECRET, "--mailbox", USER, backend_password="not that")
+    gate = start(config_of(certificates, store, users, ban_after=1))
+    for _try in range(2):
+        mark = gate.log.mark()
+        with gate.connect("implicit") as client:
+            assert authenticate(client, Client("bo", SECRET)).startswith(UNAVAILABLE)
+        assert "Authentication failed" in gate.log.wait("login_failed", since=mark)["why"]
+
+
+# ---- APOP and CRAM-MD5
+
+def test_apop(gate: Popgate) -> None:
+    with Raw(gate.port("pop3s"), gate.context) as client:
+        timestamp = client.greeting().strip().rpartition(b" ")[2]
+        assert timestamp.startswith(b"<") and timestamp.endswith(b">")
+        wrong = hashlib.md5(timestamp + b"wrong").hexdigest()
+        assert client.ask(f"APOP {NAME} {wrong}".encode()) == REFUSAL
+        right = hashlib.md5(timestamp + SECRET.encode()).hexdigest()
+        client.ask(f"APOP {NAME} {right}".encode(), b"+OK")
+        fetch(client)
+        assert gate.closed(client.port)["mechanism"] == "APOP"
+
+
+def test_no_timestamp_where_apop_is_not_allowed(start: Start, certificates: Certificates, store: Versatile,
+                                                users: Users) -> None:
+    gate = start(config_of(certificates, store, users, login=["basic", "ntlm"]))
+    with Raw(gate.port("pop3s"), gate.context) as client:
+        assert b"<" not in client.greeting()
+        client.ask(b"APOP anna 00112233445566778899aabbccddeeff", b"-ERR [AUTH] That login method")
+
+
+def test_cram_md5(gate: Popgate) -> None:
+    with gate.connect("implicit") as client:
+        assert "SASL PLAIN LOGIN NTLM CRAM-MD5" in client.capabilities()
+        challenge = base64.b64decode(client.ask(b"AUTH CRAM-MD5", b"+ ")[2:])
+        digest = hmac.new(SECRET.encode(), challenge, "md5").hexdigest()
+        client.ask(base64.b64encode(f"{NAME} {digest}".encode()), b"+OK")
+        fetch(client)
+
+
+# ---- passed through
+
+def passing(certificates: Certificates, winbound: Winbound, **defaults: object) -> Config:
+    config = site(certificates, winbound.port, defaults=defaults)
+    for listener in config["listeners"].values():
+        listener["login"] = ["basic", "ntlm"]
+    return config
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_passed_through(start: Start, certificates: Certificates, winbound: Winbound, mode: str) -> None:
+    gate = start(passing(certificates, winbound))
+    event = fetched(gate, Client("anna", PASSWORD, domain="LAB"), mode)
+    assert event | {"mechanism": "NTLM", "ntlm": "v2", "user": "LAB\\anna"} == event
+    assert "verifier" not in event
+
+
+def test_passed_through_and_refused(start: Start, certificates: Certificates, winbound: Winbound) -> None:
+    gate = start(passing(certificates, winbound))
+    with gate.connect("implicit") as client:
+        for _try in range(2):
+            assert authenticate(client, Client("anna", "wrong", domain="LAB")).startswith(b"-ERR [AUTH] ")
+        ask_for_challenge(client)
+        client.ask(b"*", b"-ERR ")
+        assert authenticate(client, Client("anna", PASSWORD, domain="LAB")).startswith(b"+OK")
+        fetch(client)
+
+
+def test_passed_through_with_curl(start: Start, certificates: Certificates, winbound: Winbound, workdir: Path) -> None:
+    gate = start(passing(certificates, winbound))
+    settings, output = workdir / "curlrc", workdir / "mail"
+    settings.write_text(f'user = "LAB\\\\anna:{PASSWORD}"\n')
+    run(["curl", "--silent", "--show-error", "--config", str(settings), "--cacert", certificates.chain("ca"), "--ipv4",
+         "--login-options", "AUTH=NTLM", f"pop3s://localhost:{gate.port('pop3s')}/2", "--output", str(output)])
+    assert output.read_bytes() == mail.on_the_wire(MESSAGES[1])
+
+
+def test_no_store_to_make_a_challenge(start: Start, certificates: Certificates) -> None:
+    gate = start(site(certificates, 1, defaults={"login": ["ntlm-tls"]},
+                      listeners={"pop3s": {"bind": ["127.0.0.1:0"], "tls": "implicit"}}))
+    gate.expect("backend_failed")
+    with gate.connect("implicit") as client:
+        client.ask(b"AUTH NTLM", b"+ \r\n")
+        client.ask(base64.b64encode(Client.negotiate_message), UNAVAILABLE)
+        client.ask(b"QUIT", b"+OK")
+
+
+# ---- configurations that cannot work
+
+@pytest.mark.parametrize(("backend", "defaults", "problem"), [
+    ({}, {"verify": ["users"]}, "verify: users needs a database; say under \"users\" where it is"),
+    ({}, {"login": ["digest-tls"]}, "login: APOP and CRAM-MD5 can be judged by users alone"),
+    ({}, {"verify": ["backend", "users"]}, "verify: backend must stand last"),
+    ({"login": "stored"}, {}, "verify has backend, but with login: stored"),
+    ({}, {"map": ["LAB\\* to {name}"]}, "map: {name} stands for nothing"),
+    ({}, {"map": ["* to {user} at elsewhere"]}, "map: unknown backend \"elsewhere\""),
+])
+def test_refused_configurations(certificates: Certificates, workdir: Path, backend: Config, defaults: Config,
+                                problem: str) -> None:
+    file = workdir / "popgate.yaml"
+    file.write_text(json.dumps(site(certificates, 1110, backend=backend, defaults=defaults)))
+    done = run_command("check", "-c", str(file))
+    assert done.returncode == 1 and problem in done.stderr + done.stdout
