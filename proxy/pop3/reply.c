@@ -5,7 +5,8 @@
 
 #include "proxy/base/die.h"
 
-enum { CHALLENGE_MAX = 300 }; // ours; what a mechanism sends is never a peer's
+// Bytes that are encoded at a time; a multiple of 3, so that padding is at the end.
+enum { BASE64_PIECE = 48 };
 
 #define REPLY(token, text) [REPLY_##token] = {text "\r\n", sizeof(text "\r\n") - 1},
 static const struct str lines[REPLIES] = {
@@ -44,11 +45,13 @@ void reply_refused_in_clear(struct text *out, struct str hint)
 
 void reply_continuation(struct text *out, struct str challenge)
 {
-	uint8_t base64[CHALLENGE_MAX / 3 * 4 + 1];
-	BUG_ON(challenge.len > CHALLENGE_MAX);
-	size_t len = EVP_EncodeBlock(base64, (const uint8_t *)challenge.at, challenge.len);
+	uint8_t base64[BASE64_PIECE / 3 * 4 + 1];
 	text_add(out, STR("+ "));
-	text_add(out, (struct str){(const char *)base64, len});
+	for (; challenge.len; challenge = str_drop(challenge, BASE64_PIECE)) {
+		struct str piece = str_take(challenge, BASE64_PIECE);
+		size_t len = EVP_EncodeBlock(base64, (const uint8_t *)piece.at, piece.len);
+		text_add(out, (struct str){(const char *)base64, len});
+	}
 	text_add(out, STR("\r\n"));
 }
 

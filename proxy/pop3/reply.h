@@ -9,6 +9,9 @@
 
 enum { REPLY_MAX = 512 };
 
+// Room for a continuation with a challenge of `len` bytes, and NUL.
+#define REPLY_CONTINUATION_SIZE(len) (((len) + 2) / 3 * 4 + sizeof("+ \r\n"))
+
 #define REPLY(token, text) REPLY_##token,
 enum reply {
 #include "proxy/pop3/replies.def"
@@ -30,7 +33,7 @@ void reply_refusal(struct text *out, struct str refusal);
 void reply_refused_in_clear(struct text *out, struct str hint);
 
 // A continuation (RFC 5034 section 4): "+ " and the challenge in base64, which
-// may be empty.
+// may be empty.  `out` has room for REPLY_CONTINUATION_SIZE of the challenge's length.
 void reply_continuation(struct text *out, struct str challenge);
 
 enum reply_status {

@@ -3,7 +3,7 @@
 
 #include <openssl/base64.h>
 
-#define MECHANISM(name, claim, function) [MECHANISM_##name] = {#name, claim, function},
+#define MECHANISM(token, name, claim, function) [MECHANISM_##token] = {name, claim, function},
 static const struct {
 	const char *name;
 	enum claim_kind claim;
@@ -54,10 +54,11 @@ static enum sasl_result take_base64(struct sasl *sasl, struct str line, struct s
 	return result;
 }
 
-enum sasl_result sasl_begin(
-    struct sasl *sasl, enum mechanism mechanism, struct str initial, struct sasl_answer *answer)
+enum sasl_result sasl_begin(struct sasl *sasl, const struct sasl_settings *settings,
+    enum mechanism mechanism, struct str initial, struct sasl_answer *answer)
 {
 	sasl_done(sasl);
+	sasl->settings = settings;
 	sasl->mechanism = mechanism;
 	if (str_is_empty(initial))
 		return take(sasl, NULL, answer);
@@ -75,5 +76,6 @@ enum sasl_result sasl_continue(struct sasl *sasl, struct str line, struct sasl_a
 void sasl_done(struct sasl *sasl)
 {
 	secret_done(&sasl->kept);
+	ntlm_exchange_free(&sasl->ntlm);
 	*sasl = (struct sasl){0};
 }

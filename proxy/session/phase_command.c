@@ -144,8 +144,17 @@ static void do_auth(struct session *session, struct str argument, struct str res
 		note_bad_command(session, REPLY_mechanism);
 	else if (mechanism_claim(mechanism) & session_claims(session))
 		session_begin_sasl(session, mechanism, initial);
-	else
+	else if (mechanism_claim(mechanism) == CLAIM_plain)
 		refuse_in_clear(session);
+	else
+		note_bad_command(session, REPLY_mechanism);
+}
+
+static void do_apop(struct session *session, struct str argument, struct str rest)
+{
+	(void)argument;
+	(void)rest;
+	note_bad_command(session, REPLY_mechanism);
 }
 
 static void do_stls(struct session *session, struct str argument, struct str rest)
@@ -184,6 +193,7 @@ static command_fn *const commands[VERBS] = {
     [VERB_USER] = do_user,
     [VERB_PASS] = do_pass,
     [VERB_AUTH] = do_auth,
+    [VERB_APOP] = do_apop,
     [VERB_STLS] = do_stls,
     [VERB_CAPA] = do_capa,
     [VERB_NOOP] = do_noop,

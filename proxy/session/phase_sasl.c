@@ -5,9 +5,11 @@
 // the client may try again or something else.
 #include "proxy/session/session_priv.h"
 
+#include "proxy/base/die.h"
+
 static void send_challenge(struct session *session, struct str challenge)
 {
-	char room[REPLY_MAX];
+	char room[REPLY_CONTINUATION_SIZE(NTLM_MESSAGE_MAX)];
 	struct text line = TEXT(room);
 	reply_continuation(&line, challenge);
 	stream_write(&session->client, text_str(&line));
@@ -27,6 +29,7 @@ static void go_on(
 		session_reply(session, answer->reply);
 		session_login_failed(session);
 		return;
+	case SASL_ASK: BUG_ON(true);
 	}
 }
 
@@ -35,7 +38,7 @@ void session_begin_sasl(struct session *session, enum mechanism mechanism, struc
 	struct sasl_answer answer = {.claim = &session->claim};
 	session_forget_login(session);
 	session_enter(session, PHASE_sasl);
-	go_on(session, sasl_begin(&session->sasl, mechanism, initial, &answer), &answer);
+	go_on(session, sasl_begin(&session->sasl, NULL, mechanism, initial, &answer), &answer);
 }
 
 static void take_response(struct session *session, struct str line, struct str rest)

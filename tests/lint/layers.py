@@ -26,7 +26,9 @@ LIBRARIES = {
     "seccomp.h": ["proxy/server/"],
     "maxminddb.h": ["policy/geoip.c"],
     "idn2.h": ["policy/domain.c"],
-    "ntlm.h": ["proxy/pop3/ntlm.c"],
+    "ntlm.h": ["proxy/pop3/ntlm/client_v1.c"],
+    "unicase.h": ["proxy/pop3/ntlm/unicode.c"],
+    "unistr.h": ["proxy/pop3/ntlm/unicode.c"],
     "lmdb.h": ["backends/"],
     "openssl/": [],
     "openssl/ssl.h": ["proxy/net/"],
@@ -37,9 +39,15 @@ LIBRARIES = {
     "openssl/x509v3.h": ["certs/"],
     "openssl/pem.h": ["certs/"],
     "openssl/sha.h": ["certs/"],
-    "openssl/mem.h": ["certs/"],
+    "openssl/mem.h": ["certs/", "proxy/pop3/"],
     "openssl/crypto.h": ["proxy/net/"],
     "openssl/base64.h": ["proxy/pop3/"],
+    "openssl/des.h": ["proxy/pop3/ntlm/crypto.c"],
+    "openssl/digest.h": ["proxy/pop3/"],
+    "openssl/hmac.h": ["proxy/pop3/"],
+    "openssl/md4.h": ["proxy/pop3/ntlm/crypto.c"],
+    "openssl/md5.h": ["proxy/pop3/"],
+    "openssl/rc4.h": ["proxy/pop3/ntlm/crypto.c"],
 }
 
 # What the C library and the kernel bring may be included anywhere above proxy/base, and there too.

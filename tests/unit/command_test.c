@@ -23,6 +23,7 @@ static const struct {
     {STR("AUTH"), COMMAND_FOUND, VERB_AUTH, STR("")},
     {STR("AUTH "), COMMAND_FOUND, VERB_AUTH, STR("")}, // [MS-POP3] section 2.2.1
     {STR("AUTH PLAIN ="), COMMAND_FOUND, VERB_AUTH, STR("PLAIN =")},
+    {STR("APOP anna 0123"), COMMAND_FOUND, VERB_APOP, STR("anna 0123")},
     {STR("STLS"), COMMAND_FOUND, VERB_STLS, STR("")},
     {STR("stls"), COMMAND_FOUND, VERB_STLS, STR("")},
     {STR("CAPA"), COMMAND_FOUND, VERB_CAPA, STR("")},
@@ -33,6 +34,7 @@ static const struct {
     {STR("USER "), COMMAND_ARGUMENT, VERB_USER, STR("")},
     {STR("PASS"), COMMAND_ARGUMENT, VERB_PASS, STR("")},
     {STR("PASS "), COMMAND_ARGUMENT, VERB_PASS, STR("")},
+    {STR("APOP"), COMMAND_ARGUMENT, VERB_APOP, STR("")},
     {STR("STLS now"), COMMAND_ARGUMENT, VERB_STLS, STR("")},
     {STR("CAPA x"), COMMAND_ARGUMENT, VERB_CAPA, STR("")},
     {STR("NOOP x"), COMMAND_ARGUMENT, VERB_NOOP, STR("")},
@@ -46,7 +48,6 @@ static const struct {
     {STR("USER\tanna"), COMMAND_UNKNOWN, 0, STR("")},
     {STR("QUIT\0"), COMMAND_UNKNOWN, 0, STR("")},
     {STR("STAT"), COMMAND_UNKNOWN, 0, STR("")},
-    {STR("APOP anna 0123"), COMMAND_UNKNOWN, 0, STR("")},
     {STR("UTF8"), COMMAND_UNKNOWN, 0, STR("")},
     // Web clients (RFC 9112 section 3), whatever their case.
     {STR("GET / HTTP/1.1"), COMMAND_HTTP, 0, STR("")},

@@ -119,7 +119,7 @@ static void check_exchange(const struct row *row)
 		struct str line = row->lines[step];
 		check_step(row, step,
 		    step ? sasl_continue(&sasl, line, &answer)
-		         : sasl_begin(&sasl, row->mechanism, line, &answer),
+		         : sasl_begin(&sasl, NULL, row->mechanism, line, &answer),
 		    &answer);
 	}
 	sasl_done(&sasl);
@@ -159,7 +159,7 @@ static void test_base64(void **state)
 			struct sasl_answer answer = {.claim = &claim};
 			check_exchange(&initial);
 			check(rows[i],
-			    sasl_begin(&sasl, mechanism, STR(""), &answer) == SASL_CHALLENGE);
+			    sasl_begin(&sasl, NULL, mechanism, STR(""), &answer) == SASL_CHALLENGE);
 			check(rows[i], sasl_continue(&sasl, rows[i], &answer) == SASL_REFUSED);
 			check(rows[i], answer.reply == REPLY_base64);
 			sasl_done(&sasl);
@@ -200,7 +200,8 @@ static void test_limits(void **state)
 		struct claim claim = {0};
 		struct sasl_answer answer = {.claim = &claim};
 		struct str line = encode(base64, sizeof(base64), text_str(&text));
-		assert_int_equal(sasl_begin(&sasl, MECHANISM_PLAIN, line, &answer), rows[i].result);
+		assert_int_equal(
+		    sasl_begin(&sasl, NULL, MECHANISM_PLAIN, line, &answer), rows[i].result);
 		if (rows[i].result == SASL_REFUSED)
 			assert_int_equal(answer.reply, REPLY_claim);
 		else
@@ -229,7 +230,8 @@ static void test_longest_line(void **state)
 		struct claim claim = {0};
 		struct sasl_answer answer = {.claim = &claim};
 		struct str line = check_fill(room, sizeof(room), 'A', rows[i].len);
-		assert_int_equal(sasl_begin(&sasl, MECHANISM_PLAIN, line, &answer), SASL_REFUSED);
+		assert_int_equal(
+		    sasl_begin(&sasl, NULL, MECHANISM_PLAIN, line, &answer), SASL_REFUSED);
 		assert_int_equal(answer.reply, rows[i].reply);
 		sasl_done(&sasl);
 	}
@@ -265,9 +267,10 @@ static void test_begins_afresh(void **state)
 	struct sasl_answer answer = {.claim = &claim};
 	(void)state;
 	assert_int_equal(
-	    sasl_begin(&sasl, MECHANISM_LOGIN, STR("YW5uYQ=="), &answer), SASL_CHALLENGE);
+	    sasl_begin(&sasl, NULL, MECHANISM_LOGIN, STR("YW5uYQ=="), &answer), SASL_CHALLENGE);
 	assert_int_equal(sasl_continue(&sasl, STR("*"), &answer), SASL_REFUSED);
-	assert_int_equal(sasl_begin(&sasl, MECHANISM_LOGIN, STR(""), &answer), SASL_CHALLENGE);
+	assert_int_equal(
+	    sasl_begin(&sasl, NULL, MECHANISM_LOGIN, STR(""), &answer), SASL_CHALLENGE);
 	assert_true(str_eq(answer.challenge, STR("Username:")));
 	assert_int_equal(sasl_continue(&sasl, STR("YmVydGE="), &answer), SASL_CHALLENGE);
 	assert_int_equal(sasl_continue(&sasl, STR("c2VjcmV0"), &answer), SASL_CLAIM);
@@ -282,7 +285,7 @@ static void test_done_is_empty(void **state)
 	struct sasl_answer answer = {0};
 	(void)state;
 	assert_int_equal(
-	    sasl_begin(&sasl, MECHANISM_LOGIN, STR("YW5uYQ=="), &answer), SASL_CHALLENGE);
+	    sasl_begin(&sasl, NULL, MECHANISM_LOGIN, STR("YW5uYQ=="), &answer), SASL_CHALLENGE);
 	assert_non_null(sasl.kept.at);
 	sasl_done(&sasl);
 	assert_null(sasl.kept.at);
@@ -300,10 +303,10 @@ static void test_wiped(void **state)
 		struct sasl sasl = {0};
 		struct claim claim = {0};
 		struct sasl_answer answer = {.claim = &claim};
-		sasl_begin(&sasl, MECHANISM_LOGIN, names[i], &answer);
+		sasl_begin(&sasl, NULL, MECHANISM_LOGIN, names[i], &answer);
 		assert_int_equal(sasl_continue(&sasl, STR("b3BlbiBzZXNhbWU="), &answer),
 		    i ? SASL_REFUSED : SASL_CLAIM);
-		sasl_begin(&sasl, MECHANISM_LOGIN, STR("b3BlbiBzZXNhbWU="), &answer);
+		sasl_begin(&sasl, NULL, MECHANISM_LOGIN, STR("b3BlbiBzZXNhbWU="), &answer);
 		sasl_done(&sasl);
 		claim_done(&claim);
 	}
