@@ -14,11 +14,9 @@
 #ifndef POPGATE_BACKENDS_VERIFY_VERIFY_H
 #define POPGATE_BACKENDS_VERIFY_VERIFY_H
 
-#include "backends/account.h"
-#include "backends/users/record.h"
+#include "backends/verify/verify_users.h"
 #include "backends/verify/winbind.h"
 #include "proxy/net/net.h"
-#include "proxy/pop3/claim.h"
 
 #define VERIFIER(name, claims, sentence) VERIFIER_##name,
 enum verifier {
@@ -26,13 +24,6 @@ enum verifier {
 	VERIFIERS
 };
 #undef VERIFIER
-
-enum outcome {
-	OUTCOME_accepted,
-	OUTCOME_rejected,
-	OUTCOME_unknown,     // this verifier does not know the user: the next one is asked
-	OUTCOME_unavailable, // it could not judge; `verify_unavailable` says whether the next one is asked
-};
 
 // What a worker's verifiers need; made before it serves.  NULL: not configured.
 struct verify_sources {
@@ -65,11 +56,6 @@ void verification_cancel(struct verification *verification);
 void verification_done(struct verification *verification); // wipes
 
 // ---- the verifiers ------------------------------------------------------
-
-// verify_users.c: judges at once; *why is static.  CLAIM_plain, CLAIM_ntlm and
-// CLAIM_digest.  Fills in the record when accepted.
-enum outcome verify_users(struct users *users, const struct claim *claim,
-    const struct account *account, struct user_record *out_record, const char **why);
 
 // verify_winbind.c: asks a helper; calls verification_winbind_done.  CLAIM_plain
 // and CLAIM_ntlm.
