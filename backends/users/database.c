@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <lmdb.h>
 #include <stdlib.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -110,8 +111,7 @@ static int make_lock(const char *lock, const struct database_place *place, uint6
 	char *unfinished = join(lock, ".new");
 	unlink(unfinished);
 	int fd = make_file(unfinished, place, S_IRGRP | S_IWGRP);
-	bool made =
-	    fd >= 0 && write_owner(fd, inode) && (link(unfinished, lock) == 0 || errno == EEXIST);
+	bool made = fd >= 0 && write_owner(fd, inode) && link(unfinished, lock) == 0;
 	int code = made ? 0 : errno;
 	if (fd >= 0) {
 		close(fd);
@@ -128,18 +128,40 @@ static bool is_own_lock(int fd, uint64_t inode)
 	       memcmp(owner.magic, owner_magic, sizeof(owner.magic)) == 0 && owner.inode == inode;
 }
 
-// Sees to it that there is a lock file and that it is this file's.  Those who use
-// that of another file go on with it; it has no name any more.
-static int prepare_lock(const char *lock, const struct database_place *place, uint64_t inode)
+// 0 when it is there and this file's, ENOENT when it is not, ESTALE when it is
+// another's.
+static int check_lock(const char *lock, uint64_t inode)
 {
 	int fd = open(lock, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
 	if (fd < 0)
-		return errno == ENOENT ? make_lock(lock, place, inode) : errno;
+		return errno;
 	bool own = is_own_lock(fd, inode);
 	close(fd);
-	if (own)
-		return 0;
-	return unlink(lock) < 0 ? ESTALE : make_lock(lock, place, inode);
+	return own ? 0 : ESTALE;
+}
+
+// Those who use the lock of another file go on with it; it has no name any more.
+static int replace_lock(const char *lock, const struct database_place *place, uint64_t inode)
+{
+	int code = check_lock(lock, inode);
+	if (code == ESTALE && unlink(lock) == 0)
+		code = ENOENT;
+	return code == ENOENT ? make_lock(lock, place, inode) : code;
+}
+
+// Sees to it that there is a lock file and that it is this file's; one process at
+// a time, so that none removes what another has just made.
+static int prepare_lock(const char *lock, const struct database_place *place, uint64_t inode)
+{
+	int code = check_lock(lock, inode);
+	if (code != ENOENT && code != ESTALE)
+		return code;
+	int fd = open(place->path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return errno;
+	code = flock(fd, LOCK_EX) < 0 ? errno : replace_lock(lock, place, inode);
+	close(fd);
+	return code;
 }
 
 static int prepare_files(

@@ -682,6 +682,49 @@ static void test_replaced(void **state)
 	}
 }
 
+// Opens as root would, and tells when it has.
+static _Noreturn void open_and_answer(const struct place *place, int fd)
+{
+	struct users *users = open_at(place, DATABASE_READ);
+	if (write(fd, "open", 4) == 4)
+		answer(users, fd);
+	users_close(&users);
+	_exit(0);
+}
+
+// All must come to use one lock file: each sees every change, and is seen.
+static void test_opened_by_many_at_once(void **state)
+{
+	enum { MANY = 8 };
+	(void)state;
+	for (int round = 0; round < 10; round++) {
+		struct place place = folder_new();
+		struct reader readers[MANY];
+		change(&place, "anna", "old");
+		replace(&place, "new", 1);
+		for (int i = 0; i < MANY; i++) {
+			int fds[2];
+			assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, fds), 0);
+			readers[i] = (struct reader){fork(), fds[0]};
+			if (readers[i].pid == 0)
+				open_and_answer(&place, fds[1]);
+			close(fds[1]);
+		}
+		for (int i = 0; i < MANY; i++) {
+			char room[ROOM];
+			check_str(STR("one of many"), hear(&readers[i], room), STR("open"));
+		}
+		for (int commit = 0; commit < 3; commit++) {
+			change(&place, "anna", commit % 2 ? "1" : "2");
+			for (int i = 0; i < MANY; i++)
+				check_asked(&readers[i], "anna", commit % 2 ? "+1" : "+2");
+		}
+		for (int i = 0; i < MANY; i++)
+			reader_end(&readers[i], 0);
+		folder_done(&place);
+	}
+}
+
 static void test_written_over(void **state)
 {
 	struct place place = folder_new();
@@ -712,6 +755,7 @@ int main(void)
 	    cmocka_unit_test(test_full),
 	    cmocka_unit_test(test_full_disk),
 	    cmocka_unit_test(test_replaced),
+	    cmocka_unit_test(test_opened_by_many_at_once),
 	    cmocka_unit_test(test_written_over),
 	};
 	return cmocka_run_group_tests_name("users", tests, NULL, NULL);
