@@ -19,15 +19,9 @@ static bool cut(struct str s, struct str *out_head, struct str *out_tail)
 	return at < s.len;
 }
 
-// The last "@" counts: the user's part may hold another one (RFC 5321 section 4.1.2,
-// in quotes).
 static void take_user(struct str s, struct account *out)
 {
-	size_t at = s.len;
-	while (at && s.at[at - 1] != '@')
-		at--;
-	out->user = at ? str_take(s, at - 1) : s;
-	out->domain = str_drop(s, at ? at : s.len);
+	str_cut(s, '@', &out->user, &out->domain);
 }
 
 // "user@domain" or "user@domain/mailbox", or "user"; `head` is without the mailbox.
@@ -44,8 +38,7 @@ static bool take_qualified(struct str domain, struct str rest, struct account *o
 {
 	bool has_mailbox = cut(rest, &out->user, &out->mailbox);
 	out->domain = domain;
-	return domain.len && (!has_mailbox || out->mailbox.len) &&
-	       str_find(out->user, '@') == out->user.len;
+	return domain.len && (!has_mailbox || out->mailbox.len);
 }
 
 static bool take_parts(struct str name, struct account *out)
@@ -55,6 +48,11 @@ static bool take_parts(struct str name, struct account *out)
 	if (is_parted && str_find(head, '@') == head.len)
 		return take_qualified(head, rest, out);
 	return take_address(head, rest, out) && (!is_parted || rest.len);
+}
+
+static bool has(struct str s, char c)
+{
+	return str_find(s, c) < s.len;
 }
 
 // Directories do not see outer blanks, so neither do we.
@@ -70,6 +68,7 @@ bool account_parse(struct str name, struct account *out)
 	*out = (struct account){0};
 	return !str_has_control(name) && take_parts(name, out) && out->user.len &&
 	       trim(&out->domain) && trim(&out->user) && trim(&out->mailbox) &&
+	       !has(out->user, '@') && !has(out->domain, '@') &&
 	       find_separator(out->mailbox) == out->mailbox.len;
 }
 

@@ -25,7 +25,7 @@ struct account {
 };
 
 // False when the name has no user in it, an empty part where a separator
-// promises one, a part too many, or control characters.
+// promises one, a part or an "@" too many, or control characters.
 __attribute__((warn_unused_result)) bool account_parse(struct str name, struct account *out);
 
 // Whether the user, of whatever domain, is in the list, whose case does not matter.

@@ -13,6 +13,7 @@
 #include "proxy/net/tls.h"
 #include "proxy/server/supervisor.h"
 #include "proxy/session/snapshot.h"
+#include "proxy/user.h"
 
 enum { EXIT_USAGE = 2 };
 
@@ -185,6 +186,11 @@ static int do_policy(int argc, char **argv)
 	if (!is_test || options.listener || options.user || options.json)
 		return complain("say `popgate policy test TABLE`", "");
 	return policy_test_run(options.config, argv[optind + 1]);
+}
+
+static int do_user(int argc, char **argv)
+{
+	return user_run(argc, argv, DEFAULT_CONFIG);
 }
 
 static int do_store(int argc, char **argv)

@@ -3,6 +3,7 @@
 // session's phases for the README, `manual reasons` the table of reasons.
 //
 // Run by the build; not part of what is installed.
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,6 +19,24 @@ static const struct row commands[] = {
 #include "proxy/commands.def"
     {0}};
 #undef COMMAND
+
+#define USER_VERB(name, operand, sentence) {#name, #operand, sentence},
+static const struct row user_verbs[] = {
+#include "proxy/user_verbs.def"
+    {0}};
+#undef USER_VERB
+
+#define USER_OPTION(name, option, argument, verbs, sentence) {option, argument, sentence},
+static const struct row user_options[] = {
+#include "proxy/user_options.def"
+    {0}};
+#undef USER_OPTION
+
+#define USER_FIELD(name, secret, how) {#name, "", how},
+static const struct row user_fields[] = {
+#include "backends/users/fields.def"
+    {0}};
+#undef USER_FIELD
 
 #define EVENT(token, level, sentence) {#token, #level, sentence},
 static const struct row events[] = {
@@ -95,6 +114,34 @@ static void print_rules(void)
 	     "comment behind\n.Li # .");
 }
 
+static void print_user_row(const struct row *row, const char *macro)
+{
+	bool has_argument = row->detail[0] && strcmp(row->detail, "NOTHING") != 0;
+	printf(".It %s%s%s%s\n%s\n", macro, row->name, has_argument ? " Ar " : "",
+	    has_argument ? row->detail : "", row->sentence);
+}
+
+static void print_users(void)
+{
+	puts(".Sh USERS\n.Cm popgate user\nkeeps users of popgate's own in the database that the "
+	     "configuration names. Running workers see each change at once. Its verbs are:\n"
+	     ".Bl -tag -width Ds");
+	for (const struct row *row = user_verbs; row->name; row++)
+		print_user_row(row, "Cm ");
+	puts(".El\nand its options, each for some of them:\n.Bl -tag -width Ds");
+	for (const struct row *row = user_options; row->name; row++)
+		print_user_row(row, "Fl -");
+	puts(".El\nA user is named\n.Ar user\nor\n.Ar user@domain ;\nwho logs in with a domain is "
+	     "looked for with it first, and then without. Capital and small letters are the same.\n"
+	     "The first line of a CSV file has the names of its columns:\n.Cm name ,\nand any of "
+	     "these:");
+	print_rows(user_fields, "Cm");
+	puts("All passwords and hashes are sealed with the key in the key file: keep a copy of it, "
+	     "apart from copies of the database. To put a copy of the database in its place, move\n"
+	     ".Pq mv\na file there, and reload; never write over the file. A copy is taken by "
+	     ".Xr cp 1\nwhile no\n.Cm popgate user\nruns, or by\n.Xr mdb_copy 1 .");
+}
+
 static void print_manual(void)
 {
 	puts(".Dd November 21, 2026\n.Dt POPGATE 8\n.Os\n.Sh NAME\n.Nm popgate\n"
@@ -108,6 +155,7 @@ static void print_manual(void)
 	     ".Pa /etc/popgate/popgate.conf .\n.Sh SIGNALS");
 	print_rows(signals, "Dv");
 	print_rules();
+	print_users();
 	puts(".Sh LOG\nThese events are logged, each with its level:");
 	print_rows(events, "Li");
 	puts("The event\n.Li session_closed\nis the one line that each session leaves. Its field\n"

@@ -10,8 +10,10 @@ from tree import Tree, code_of, line_of, run
 
 USES = {
     "backends/login/logins.def": ("LOGIN", r"\bstruct login_dialogue {1} ="),
+    "backends/users/fields.def": ("USER_FIELD", r"\bset_{0}\("),
     "backends/store/store_verbs.def": ("VERB", r"\brun_{0}\("),
     "backends/verify/helper_refusals.def": None,
+    "backends/verify/verifiers.def": ("VERIFIER", r"\bVERIFIER_{0}\b"),
     "policy/dns_outcomes.def": ("DNS_OUTCOME", r"\bDNS_{0}\b"),
     "policy/rule_kinds.def": ("RULE_KIND", r"\bRULE_{0}\b"),
     "proxy/base/events.def": ("EVENT", r"\bLOG_{0}\b"),
@@ -20,6 +22,8 @@ USES = {
     "proxy/config/types.def": ("TYPE", r"^(?:OPTION|REQUIRED|KEYWORD)\(\w+, \w+, {0},"),
     "proxy/pop3/mechanisms.def": ("MECHANISM", r"\b{3}\("),
     "proxy/pop3/replies.def": ("REPLY", r"\bREPLY_{0}\b|^REASON\(\w+, {0},"),
+    "proxy/user_options.def": ("USER_OPTION", r"\bUSER_OPTION_{0}\b"),
+    "proxy/user_verbs.def": ("USER_VERB", r"\brun_{0}\("),
     "proxy/pop3/verbs.def": ("VERB", r"\bVERB_{0}\b"),
     "proxy/server/channel.def": ("MESSAGE", r"\bCHANNEL_{0}\b"),
     "proxy/server/filter.def": None,

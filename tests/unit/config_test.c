@@ -71,6 +71,8 @@ static void test_example(void **state)
 	assert_int_equal(config->site.drain_timeout, 3600 * 1000);
 	assert_string_equal(config->log.target, "stderr");
 	assert_int_equal(config->log.format, LOG_FORMAT_json);
+	assert_string_equal(config->users.database, "");
+	assert_string_equal(config->users.key, "/etc/popgate/users.key");
 	assert_int_equal(config->num_certificates, 1);
 	assert_string_equal(config->certificates[0].options.key, "/etc/popgate/key.pem");
 	assert_int_equal(config->num_backends, 1);

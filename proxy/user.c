@@ -1,0 +1,512 @@
+// user.c: the command line of `popgate user`, and what concerns one user.  See
+// user.h.
+//
+// Passwords are asked for before a change begins, so that another command never
+// waits for somebody to type.
+#include "proxy/user.h"
+
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "backends/users/fields.h"
+#include "proxy/prompt.h"
+#include "proxy/server/sandbox.h"
+#include "proxy/user_command.h"
+
+enum { EXIT_USAGE = 2, REASON_ROOM = 2048 };
+enum operand { OPERAND_NOTHING, OPERAND_NAME, OPERAND_FILE };
+
+typedef bool verb_fn(struct user_command *command);
+
+#define USER_VERB(name, ...) static verb_fn run_##name;
+#include "proxy/user_verbs.def"
+#undef USER_VERB
+
+#define USER_VERB(name, operand, sentence)                                                         \
+	{#name, #operand, OPERAND_##operand, run_##name, sentence},
+static const struct verb {
+	const char *name;
+	const char *operand_name;
+	enum operand operand;
+	verb_fn *run;
+	const char *sentence;
+} verbs[USER_VERBS] = {
+#include "proxy/user_verbs.def"
+};
+#undef USER_VERB
+
+#define ON(verb) (1u << USER_VERB_##verb)
+#define USER_OPTION(name, option, argument, verbs, sentence) {option, argument, verbs, sentence},
+static const struct {
+	const char *name;
+	const char *argument;
+	unsigned verbs;
+	const char *sentence;
+} rows[USER_OPTIONS] = {
+#include "proxy/user_options.def"
+};
+#undef USER_OPTION
+#undef ON
+
+bool user_complain(const char *format, ...)
+{
+	va_list args;
+	fputs("popgate: ", stderr);
+	va_start(args, format);
+	vfprintf(stderr, format, args);
+	va_end(args);
+	fputc('\n', stderr);
+	return false;
+}
+
+bool user_complain_of_database(const struct user_command *command, const char *why)
+{
+	return user_complain("%s: %s", command->config->users.database, why);
+}
+
+// ---- opening ------------------------------------------------------------
+
+static bool load_config(struct user_command *command)
+{
+	struct problems problems;
+	problems_init(&problems);
+	const char *path = command->options[USER_OPTION_config];
+	command->config = config_load(path, &problems);
+	if (!command->config) {
+		fputs(problems.room, stderr);
+		return false;
+	}
+	return command->config->users.database[0] ||
+	       user_complain("%s names no database of users; write there: users: { database: "
+	                     "users.db }",
+	           path);
+}
+
+// The key of a database that is there is never made anew.
+static bool load_key(const struct user_command *command, enum database_use use, uint8_t *out_key)
+{
+	const struct users_options *options = &command->config->users;
+	char room[REASON_ROOM];
+	struct text why = TEXT(room);
+	bool has_key = access(options->key, F_OK) == 0;
+	bool has_database = access(options->database, F_OK) == 0;
+	if (!has_key && has_database)
+		return user_complain("there is no key file %s; without it nothing in %s can be "
+		                     "read: put a copy of it back, or move the database away and "
+		                     "begin anew",
+		    options->key, options->database);
+	if (!has_key && use == DATABASE_MAKE && !users_key_make(options->key, &why))
+		return user_complain("%s", room);
+	if (has_key || use == DATABASE_MAKE)
+		return users_key_load(options->key, out_key, &why) || user_complain("%s", room);
+	return true; // opening will say that there is no database
+}
+
+static bool find_group(const struct config *config, struct database_place *place)
+{
+	struct sandbox_identity identity;
+	char room[REASON_ROOM];
+	struct text why = TEXT(room);
+	if (!sandbox_look_up(
+	        str_of(config->site.user), str_of(config->site.group), &identity, &why))
+		return user_complain("%s", room);
+	place->is_shared = identity.change;
+	place->group = identity.gid;
+	return true;
+}
+
+bool user_open(struct user_command *command, enum database_use use)
+{
+	uint8_t key[USERS_KEY_SIZE] = {0};
+	char room[REASON_ROOM];
+	struct text why = TEXT(room);
+	if (!load_config(command))
+		return false;
+	struct database_place place = {
+	    .path = command->config->users.database, .size_max = USERS_SIZE_MAX};
+	if (!find_group(command->config, &place) || !load_key(command, use, key))
+		return false;
+	command->users = users_open_at(&place, use, key, &why);
+	explicit_bzero(key, sizeof(key));
+	return command->users || user_complain("%s", room);
+}
+
+void user_close(struct user_command *command)
+{
+	users_close(&command->users);
+	config_free(&command->config);
+}
+
+bool user_has_backend(const struct user_command *command, struct str name, struct text *why)
+{
+	struct suggestion suggestion = {.wanted = name};
+	bool found = !name.len;
+	for (size_t i = 0; !found && i < command->config->num_backends; i++) {
+		found = str_eq(name, str_of(command->config->backends[i].name));
+		suggestion_offer(&suggestion, str_of(command->config->backends[i].name));
+	}
+	if (!found)
+		text_addf(why, "backend: the configuration has no backend %s%s", shown(name).at,
+		    suggestion_shown(&suggestion).at);
+	return found;
+}
+
+// ---- one user -----------------------------------------------------------
+
+// A user being changed.
+struct change {
+	struct user_command *command;
+	char room[USER_NAME_ROOM];
+	struct text name;
+	struct user_record record;
+	struct secret password, backend_password; // NULL: not asked for
+};
+
+static bool is_given(const struct change *change, enum user_option option)
+{
+	return change->command->options[option];
+}
+
+static bool read_name(struct change *change, struct user_command *command)
+{
+	struct str operand = str_of(command->operand);
+	change->command = command;
+	change->name = (struct text)TEXT(change->room);
+	if (strpbrk(command->operand, "\\/"))
+		return user_complain("%s: write it as user@domain", shown(operand).at);
+	return user_name_fold(STR(""), operand, &change->name) ||
+	       user_complain("%s is no name: it must be UTF-8 without control characters, and not "
+	                     "too long",
+	           shown(operand).at);
+}
+
+// Whether the user is there, and as it should be; the record is loaded if so.
+static bool find_user(struct change *change, bool should_be)
+{
+	const char *why = "";
+	switch (users_get(change->command->users, text_str(&change->name), &change->record, &why)) {
+	case USERS_FOUND:
+		return should_be || user_complain("there is a user %s already; `popgate user set` "
+		                                  "and `passwd` change what is there",
+		                        change->room);
+	case USERS_UNKNOWN:
+		return !should_be ||
+		       user_complain("there is no user %s; see `popgate user list`", change->room);
+	case USERS_UNAVAILABLE: break;
+	}
+	return user_complain_of_database(change->command, why);
+}
+
+static bool ask(const struct change *change, const char *what, struct secret *out)
+{
+	char question[USER_NAME_ROOM + 64], room[REASON_ROOM];
+	struct text text = TEXT(question), why = TEXT(room);
+	text_addf(&text, "%s of %s", what, change->room);
+	return (is_given(change, USER_OPTION_stdin) ? prompt_read_line(out, &why)
+	                                            : prompt_password(question, out, &why)) ||
+	       user_complain("%s", room);
+}
+
+static bool set_field(struct change *change, enum user_field field, struct str value)
+{
+	char room[REASON_ROOM];
+	struct text why = TEXT(room);
+	return user_field_set(&change->record, field, value, &why) || user_complain("%s", room);
+}
+
+static bool set_option(struct change *change, enum user_option option, enum user_field field)
+{
+	const char *value = change->command->options[option];
+	return !value || set_field(change, field, str_of(value));
+}
+
+static bool set_backend(struct change *change)
+{
+	char room[REASON_ROOM];
+	struct text why = TEXT(room);
+	struct str name = str_of(change->command->options[USER_OPTION_backend]);
+	return (user_has_backend(change->command, name, &why) || user_complain("%s", room)) &&
+	       set_option(change, USER_OPTION_backend, USER_FIELD_backend);
+}
+
+// What add and set have in common.
+static bool set_options(struct change *change)
+{
+	if (is_given(change, USER_OPTION_enable) || is_given(change, USER_OPTION_disable))
+		change->record.enabled = !is_given(change, USER_OPTION_disable);
+	if (is_given(change, USER_OPTION_no_backend_password))
+		secret_done(&change->record.backend_password);
+	return set_option(change, USER_OPTION_methods, USER_FIELD_methods) &&
+	       set_option(change, USER_OPTION_mailbox, USER_FIELD_mailbox) && set_backend(change) &&
+	       (!change->backend_password.at || set_field(change, USER_FIELD_backend_password,
+	                                            secret_reveal(&change->backend_password)));
+}
+
+static bool set_password(struct change *change)
+{
+	bool was_kept = change->record.password.at;
+	bool keeps = is_given(change, USER_OPTION_keep_password);
+	if (!change->password.at)
+		return true;
+	if (!set_field(change, USER_FIELD_password, secret_reveal(&change->password)))
+		return false;
+	if (!keeps)
+		secret_done(&change->record.password);
+	if (!keeps && was_kept)
+		fprintf(stderr, "popgate: only the NT hash is kept now; for APOP and CRAM-MD5 say "
+		                "--keep-password\n");
+	return true;
+}
+
+static bool ask_for_backend_password(struct change *change)
+{
+	return !is_given(change, USER_OPTION_backend_password) ||
+	       ask(change, "Password at the backend", &change->backend_password);
+}
+
+// Puts the record, unless the user has come or gone since it was asked about.
+static bool write_record(struct change *change, bool should_be, bool (*edit)(struct change *))
+{
+	struct users *users = change->command->users;
+	const char *why;
+	user_record_done(&change->record);
+	if (!users_begin(users, &why))
+		return user_complain_of_database(change->command, why);
+	if (!find_user(change, should_be) || !edit(change)) {
+		users_abort(users);
+		return false;
+	}
+	bool put = users_put(users, text_str(&change->name), &change->record, &why);
+	if (!put)
+		users_abort(users);
+	return (put && users_commit(users, &why)) ||
+	       user_complain_of_database(change->command, why);
+}
+
+static void change_done(struct change *change)
+{
+	user_record_done(&change->record);
+	secret_done(&change->password);
+	secret_done(&change->backend_password);
+}
+
+static bool edit_new(struct change *change)
+{
+	change->record.enabled = true;
+	return set_options(change) && set_password(change);
+}
+
+static bool run_add(struct user_command *command)
+{
+	struct change change = {.command = NULL};
+	bool added = read_name(&change, command) && user_open(command, DATABASE_MAKE) &&
+	             find_user(&change, false) &&
+	             (is_given(&change, USER_OPTION_no_password) ||
+	                 ask(&change, "Password", &change.password)) &&
+	             ask_for_backend_password(&change) && write_record(&change, false, edit_new);
+	change_done(&change);
+	return added;
+}
+
+static bool run_set(struct user_command *command)
+{
+	struct change change = {.command = NULL};
+	bool changed = read_name(&change, command) && user_open(command, DATABASE_CHANGE) &&
+	               find_user(&change, true) && ask_for_backend_password(&change) &&
+	               write_record(&change, true, set_options);
+	change_done(&change);
+	return changed;
+}
+
+static bool run_passwd(struct user_command *command)
+{
+	struct change change = {.command = NULL};
+	bool changed = read_name(&change, command) && user_open(command, DATABASE_CHANGE) &&
+	               find_user(&change, true) && ask(&change, "New password", &change.password) &&
+	               write_record(&change, true, set_password);
+	change_done(&change);
+	return changed;
+}
+
+static bool remove_user(struct change *change)
+{
+	struct users *users = change->command->users;
+	const char *why;
+	if (!users_begin(users, &why))
+		return user_complain_of_database(change->command, why);
+	switch (users_remove(users, text_str(&change->name), &why)) {
+	case USERS_FOUND:
+		return users_commit(users, &why) || user_complain_of_database(change->command, why);
+	case USERS_UNKNOWN:
+		users_abort(users);
+		return user_complain("there is no user %s; see `popgate user list`", change->room);
+	case USERS_UNAVAILABLE: break;
+	}
+	users_abort(users);
+	return user_complain_of_database(change->command, why);
+}
+
+static bool run_remove(struct user_command *command)
+{
+	struct change change = {.command = NULL};
+	return read_name(&change, command) && user_open(command, DATABASE_CHANGE) &&
+	       remove_user(&change);
+}
+
+// ---- showing ------------------------------------------------------------
+
+static bool print_name(
+    struct users_visitor *visitor, struct str name, const struct user_record *record)
+{
+	(void)visitor;
+	printf("%.*s%s\n", STR_ARG(name), record->enabled ? "" : " disabled");
+	return !ferror(stdout);
+}
+
+static bool run_list(struct user_command *command)
+{
+	struct users_visitor visitor = {print_name};
+	const char *why;
+	if (!user_open(command, DATABASE_READ))
+		return false;
+	switch (users_walk(command->users, &visitor, &why)) {
+	case USERS_FOUND: return true;
+	case USERS_UNAVAILABLE: return user_complain_of_database(command, why);
+	case USERS_UNKNOWN: break;
+	}
+	return false;
+}
+
+static void print_record(const struct change *change)
+{
+	const struct user_record *record = &change->record;
+	printf("name: %s\n", change->room);
+	for (int field = 0; field < USER_FIELDS; field++) {
+		char room[USER_FIELD_ROOM];
+		struct text value = TEXT(room);
+		if (user_fields[field].is_secret)
+			continue;
+		user_field_print(record, (enum user_field)field, &value);
+		printf("%s: %s\n", user_fields[field].name, room);
+	}
+	printf("password: %s\n", record->password.at   ? "kept"
+	                         : record->has_nt_hash ? "only its NT hash is kept"
+	                                               : "none");
+	printf("backend_password: %s\n", record->backend_password.at ? "kept" : "none");
+}
+
+static bool run_show(struct user_command *command)
+{
+	struct change change = {.command = NULL};
+	bool found = read_name(&change, command) && user_open(command, DATABASE_READ) &&
+	             find_user(&change, true);
+	if (found)
+		print_record(&change);
+	change_done(&change);
+	return found;
+}
+
+static bool run_import(struct user_command *command)
+{
+	return user_open(command, DATABASE_MAKE) && user_import(command);
+}
+
+static bool run_export(struct user_command *command)
+{
+	return user_open(command, DATABASE_READ) && user_export(command);
+}
+
+static bool run_help(struct user_command *command)
+{
+	(void)command;
+	puts("usage:");
+	for (int i = 0; i < USER_VERBS; i++)
+		printf("  popgate user %s%s%s\n      %s\n", verbs[i].name,
+		    verbs[i].operand ? " " : "", verbs[i].operand ? verbs[i].operand_name : "",
+		    verbs[i].sentence);
+	puts("\noptions:");
+	for (int i = 0; i < USER_OPTIONS; i++) {
+		printf("  --%s%s%s\n      %s For", rows[i].name, rows[i].argument[0] ? " " : "",
+		    rows[i].argument, rows[i].sentence);
+		const char *before = " ";
+		for (int verb = 0; verb < USER_VERBS; verb++)
+			if (rows[i].verbs & 1u << verb) {
+				printf("%s%s", before, verbs[verb].name);
+				before = ", ";
+			}
+		puts(".");
+	}
+	return true;
+}
+
+// ---- the command line ---------------------------------------------------
+
+static int usage(const char *what, const char *about)
+{
+	user_complain("%s%s%s; see `popgate user help`", what, about[0] ? " " : "", about);
+	return EXIT_USAGE;
+}
+
+static bool find_verb(const char *name, enum user_verb *out)
+{
+	for (int i = 0; i < USER_VERBS; i++)
+		if (!strcmp(name, verbs[i].name)) {
+			*out = (enum user_verb)i;
+			return true;
+		}
+	return false;
+}
+
+// Options may stand before and behind the operand.  0, or the exit status.
+static int read_options(int argc, char **argv, struct user_command *command)
+{
+	struct option options[USER_OPTIONS + 1] = {{0}};
+	int option, which;
+	for (int i = 0; i < USER_OPTIONS; i++)
+		options[i] = (struct option){rows[i].name, rows[i].argument[0] != 0, NULL, 0};
+	opterr = 0;
+	while ((option = getopt_long(argc, argv, ":c:", options, &which)) != -1) {
+		if (option != 0 && option != 'c')
+			return usage(
+			    option == ':' ? "an argument is missing after" : "unknown option",
+			    argv[optind - 1]);
+		which = option == 'c' ? USER_OPTION_config : which;
+		if (!(rows[which].verbs & 1u << command->verb))
+			return usage("this verb does not take", argv[optind - 1]);
+		command->options[which] = optarg ? optarg : "";
+	}
+	return 0;
+}
+
+static int read_operand(int argc, char **argv, struct user_command *command)
+{
+	const struct verb *verb = &verbs[command->verb];
+	int wanted = verb->operand != OPERAND_NOTHING;
+	if (optind + wanted < argc)
+		return usage("needless argument", argv[optind + wanted]);
+	if (optind + wanted > argc)
+		return usage(verb->operand == OPERAND_NAME ? "which user?" : "which file?", "");
+	command->operand = wanted ? argv[optind] : NULL;
+	return 0;
+}
+
+int user_run(int argc, char **argv, const char *default_config)
+{
+	struct user_command command = {.operand = NULL};
+	if (argc < 2)
+		return usage("what to do with users?", "");
+	if (!find_verb(argv[1], &command.verb))
+		return usage("unknown:", argv[1]);
+	int status = read_options(argc - 1, argv + 1, &command);
+	if (!status)
+		status = read_operand(argc - 1, argv + 1, &command);
+	if (status)
+		return status;
+	if (!command.options[USER_OPTION_config])
+		command.options[USER_OPTION_config] = default_config;
+	bool done = verbs[command.verb].run(&command) && !fflush(stdout) && !ferror(stdout);
+	user_close(&command);
+	return done ? EXIT_SUCCESS : EXIT_FAILURE;
+}
