@@ -11,6 +11,7 @@
 #include "proxy/config/render.h"
 #include "proxy/explain.h"
 #include "proxy/net/tls.h"
+#include "proxy/server/helper_probe.h"
 #include "proxy/server/supervisor.h"
 #include "proxy/session/snapshot.h"
 #include "proxy/user.h"
@@ -99,17 +100,41 @@ static void report_policies(
 	}
 }
 
+// Winbind may come later, so that it cannot judge now is no problem of the file.
+// Without its command or group popgate does not start.
+static bool report_winbind(const struct config *config, bool *out_works)
+{
+	char room[512];
+	struct text why = TEXT(room);
+	*out_works = true;
+	if (!helpers_are_wanted(config))
+		return true;
+	enum helper_finding finding = helper_probe_run(config, &why);
+	*out_works = finding == HELPER_FINDING_ready;
+	if (finding == HELPER_FINDING_none)
+		fprintf(stderr, "%s: %s\n", config->path, room);
+	else
+		printf("winbind: %s\n", room);
+	return finding != HELPER_FINDING_none;
+}
+
 // What the rules cover, and what should be looked at though it is no problem.
-static void report(const char *path, const struct snapshot *snapshot)
+static int report(const char *path, const struct snapshot *snapshot)
 {
 	struct problems warnings;
+	bool winbind_works;
 	problems_init(&warnings);
 	report_policies(snapshot->config, &snapshot->rulebook, &warnings);
+	if (!report_winbind(snapshot->config, &winbind_works))
+		return EXIT_FAILURE;
 	fputs(warnings.room, stdout);
 	printf("%s: no problems", path);
 	if (warnings.num)
 		printf(", but %u of the rules should be looked at", warnings.num);
+	if (!winbind_works)
+		printf(", but winbind should be looked at");
 	printf("\n");
+	return EXIT_SUCCESS;
 }
 
 static int do_check(int argc, char **argv)
@@ -120,9 +145,9 @@ static int do_check(int argc, char **argv)
 	struct snapshot *snapshot = load(path);
 	if (!snapshot)
 		return EXIT_FAILURE;
-	report(path, snapshot);
+	int status = report(path, snapshot);
 	snapshot_free(&snapshot);
-	return EXIT_SUCCESS;
+	return status;
 }
 
 static int do_config(int argc, char **argv)

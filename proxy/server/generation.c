@@ -464,7 +464,7 @@ static uint64_t helper_due(const struct generation *generation, const struct wor
 static void tick_helpers(struct generations *generations, const struct generation *generation,
     struct worker_process *worker, uint64_t now_ms)
 {
-	if (now_ms >= helper_due(generation, worker))
+	if (helper_due(generation, worker) != CLOCK_NEVER)
 		helpers_grant(&generations->helpers, generation->helper_command,
 		    &worker->helper_wish, worker->pid, worker->channel, generation->num_helpers,
 		    now_ms);

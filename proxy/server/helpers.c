@@ -163,13 +163,6 @@ void helpers_put_off(struct helper_wish *wish, const struct helper_process *help
 	if (now_ms - helper->started_ms >= SETTLED_MS)
 		wish->backoff_ms = 0;
 	wish->due_ms = now_ms + wish->backoff_ms;
-	if (wish->backoff_ms) {
-		struct log_line line;
-		log_begin(&line, LOG_helper_delayed);
-		log_u64(&line, "worker", (uint64_t)helper->worker);
-		log_u64(&line, "ms", wish->backoff_ms);
-		log_end(&line);
-	}
 	wish->backoff_ms =
 	    wish->backoff_ms ? clock_earlier(2 * wish->backoff_ms, BACKOFF_MAX_MS) : BACKOFF_MIN_MS;
 }
@@ -196,6 +189,18 @@ static bool start(
 	return sent;
 }
 
+static void tell_delay(struct helper_wish *wish, pid_t worker, uint64_t now_ms)
+{
+	struct log_line line;
+	if (wish->is_told)
+		return;
+	wish->is_told = true;
+	log_begin(&line, LOG_helper_delayed);
+	log_u64(&line, "worker", (uint64_t)worker);
+	log_u64(&line, "ms", wish->due_ms - now_ms);
+	log_end(&line);
+}
+
 static size_t count_of(const struct helpers *helpers, pid_t worker)
 {
 	size_t num = 0;
@@ -207,8 +212,12 @@ static size_t count_of(const struct helpers *helpers, pid_t worker)
 void helpers_grant(struct helpers *helpers, const struct helper_command *command,
     struct helper_wish *wish, pid_t worker, int channel, size_t most, uint64_t now_ms)
 {
-	if (now_ms < helpers_wish_due(wish))
+	if (now_ms < helpers_wish_due(wish)) {
+		if (wish->num)
+			tell_delay(wish, worker, now_ms);
 		return;
+	}
+	wish->is_told = false;
 	for (size_t num = count_of(helpers, worker); wish->num && num < most; num++) {
 		if (!start(helpers, command, worker, channel)) {
 			log_why(LOG_helper_not_started, "%s", strerror(errno));

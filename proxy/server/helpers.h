@@ -48,6 +48,7 @@ struct helper_wish {
 	unsigned num;
 	uint64_t due_ms; // not before
 	uint64_t backoff_ms;
+	bool is_told; // the log knows that they wait
 };
 
 struct helper_process {

@@ -25,6 +25,7 @@
 #include "proxy/base/log.h"
 #include "proxy/server/clock.h"
 #include "proxy/server/generation.h"
+#include "proxy/server/helper_probe.h"
 #include "proxy/server/notify.h"
 #include "proxy/server/tables_watch.h"
 #include "proxy/server/trial.h"
@@ -37,7 +38,7 @@ enum {
 	POLL_FDS_FEW = 16,
 };
 
-enum { FD_SIGNALS, FD_TRIAL }; // indices into private_fds
+enum { FD_SIGNALS, FD_TRIAL, FD_PROBE }; // indices into private_fds
 
 // Why a new generation is being started, and how its fate is called.
 struct occasion {
@@ -63,6 +64,7 @@ struct supervisor {
 	uint64_t drain_timeout_ms;
 	struct generations generations;
 	struct trial trial;
+	struct helper_probe probe;
 	struct tables_watch tables_watch;
 	struct pollfd *fds;
 	size_t cap_fds;
@@ -88,6 +90,7 @@ static void stop(struct supervisor *supervisor, int exit_status)
 	notify_stopping();
 	drain_all(supervisor);
 	trial_kill(&supervisor->trial);
+	helper_probe_stop(&supervisor->probe);
 }
 
 static void end_all(struct supervisor *supervisor)
@@ -190,6 +193,34 @@ static void load(struct supervisor *supervisor)
 		refuse(supervisor, text_str(&why));
 }
 
+// Whether winbind can judge logins shows beside the service and does not delay it.
+static void start_probe(struct supervisor *supervisor, const struct generation *started)
+{
+	const struct winbind_options *options = &started->snapshot->config->winbind;
+	char room[512];
+	struct text why = TEXT(room);
+	helper_probe_stop(&supervisor->probe);
+	if (!started->helper_command)
+		return;
+	struct helper_command *command = helper_command_new(options, &started->identity, &why);
+	if (command)
+		helper_probe_start(&supervisor->probe, command, options);
+	else
+		log_why(LOG_winbind_unusable, "%s", room);
+}
+
+static void tick_probe(struct supervisor *supervisor, uint64_t now_ms)
+{
+	char room[512];
+	struct text why = TEXT(room);
+	switch (helper_probe_tick(&supervisor->probe, now_ms, &why)) {
+	case HELPER_FINDING_none: return;
+	case HELPER_FINDING_ready: log_why(LOG_winbind_ready, "%s", room); return;
+	case HELPER_FINDING_domain: log_why(LOG_winbind_domain, "%s", room); return;
+	case HELPER_FINDING_unusable: log_why(LOG_winbind_unusable, "%s", room); return;
+	}
+}
+
 static void put_in_force(struct supervisor *supervisor, struct generation *started)
 {
 	struct generations *generations = &supervisor->generations;
@@ -207,6 +238,7 @@ static void put_in_force(struct supervisor *supervisor, struct generation *start
 	log_end(&line);
 	supervisor->occasion = &reload;
 	notify_ready();
+	start_probe(supervisor, started);
 }
 
 static void settle_start(struct supervisor *supervisor)
@@ -295,6 +327,7 @@ static void reap(struct supervisor *supervisor)
 	while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
 		// Its last word may still be in its channel.
 		generations_read(&supervisor->generations);
+		helper_probe_reaped(&supervisor->probe, pid);
 		if (pid == supervisor->trial.pid)
 			finish_trial(supervisor, status);
 		else
@@ -329,6 +362,7 @@ static int timeout_of(const struct supervisor *supervisor)
 	    generations_next_due(&supervisor->generations), supervisor->trial.deadline_ms);
 	due = clock_earlier(
 	    due, tables_watch_next_due(&supervisor->tables_watch, &supervisor->generations));
+	due = clock_earlier(due, supervisor->probe.deadline_ms);
 	if (due == CLOCK_NEVER)
 		return -1;
 	return due <= now ? 0 : (int)clock_earlier(due - now, INT_MAX);
@@ -336,10 +370,11 @@ static int timeout_of(const struct supervisor *supervisor)
 
 static void wait_for_news(struct supervisor *supervisor)
 {
-	size_t num = 2;
+	size_t num = 3;
 	supervisor->fds[0] =
 	    (struct pollfd){supervisor->generations.private_fds[FD_SIGNALS], POLLIN, 0};
 	supervisor->fds[1] = (struct pollfd){supervisor->trial.output, POLLIN, 0};
+	supervisor->fds[2] = (struct pollfd){supervisor->probe.output, POLLIN, 0};
 	generations_poll(&supervisor->generations, &supervisor->fds, &num, &supervisor->cap_fds);
 	// Everything is non-blocking and cheap to ask, so which it was does not matter.
 	(void)poll(supervisor->fds, num, timeout_of(supervisor));
@@ -349,11 +384,13 @@ static void advance(struct supervisor *supervisor)
 {
 	uint64_t now = clock_ms();
 	trial_tick(&supervisor->trial, now);
+	tick_probe(supervisor, now);
 	settle_start(supervisor);
 	generations_tick(&supervisor->generations, now);
 	tables_watch_tick(&supervisor->tables_watch, &supervisor->generations, now);
 	grant_wishes(supervisor);
 	supervisor->generations.private_fds[FD_TRIAL] = supervisor->trial.output;
+	supervisor->generations.private_fds[FD_PROBE] = supervisor->probe.output;
 }
 
 static bool is_running(const struct supervisor *supervisor)
@@ -492,6 +529,7 @@ int supervisor_run(const char *config_path, char **argv)
 	    .drain_timeout_ms = FAILED_START_MS,
 	};
 	trial_init(&supervisor.trial);
+	helper_probe_init(&supervisor.probe);
 	if (prepare(&supervisor))
 		serve(&supervisor);
 	limits_free(&supervisor.generations.limits);

@@ -190,7 +190,19 @@ class Popgate:
         return client
 
     def workers(self) -> list[int]:
-        return proc.children(self.pid)
+        return [pid for pid in proc.children(self.pid) if proc.name(pid) == proc.name(self.pid)]
+
+    def helpers(self) -> list[int]:
+        """Those that ask winbind for workers; unlike those of the probe they complain to nobody."""
+        return [pid for pid in proc.children(self.pid)
+                if proc.name(pid) == "ntlm_auth" and proc.descriptor(pid, 2) == "/dev/null"]
+
+    def wait_helpers(self, count: int) -> list[int]:
+        end = time.monotonic() + DEADLINE
+        while len(helpers := self.helpers()) != count:
+            assert time.monotonic() < end, f"{len(helpers)} helpers, {count} expected"
+            time.sleep(0.01)
+        return helpers
 
     def wait_workers(self, count: int) -> list[int]:
         """Waits until exactly this many workers run; drained ones leave without a line at the usual log level."""

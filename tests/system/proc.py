@@ -29,6 +29,20 @@ def state(pid: int) -> str:
         return "X"
 
 
+def name(pid: int) -> str:
+    """What it executes, cut to 15 letters; nothing for a process that is gone."""
+    try:
+        return Path(f"/proc/{pid}/comm").read_text().strip()
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
+
+
+def status(pid: int) -> dict[str, list[str]]:
+    """The words of each line of its status, by the line's name."""
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return {line.partition(":")[0]: line.partition(":")[2].split() for line in lines}
+
+
 def wait_gone(pids: list[int]) -> None:
     """Waits until none of them runs."""
     end = time.monotonic() + DEADLINE
@@ -44,6 +58,14 @@ def descriptors(pid: int) -> list[str]:
         with contextlib.suppress(FileNotFoundError):
             names.append(os.readlink(entry.path).partition(":[")[0])
     return sorted(names)
+
+
+def descriptor(pid: int, number: int) -> str:
+    """What one of them is; nothing when there is none."""
+    try:
+        return os.readlink(f"/proc/{pid}/fd/{number}").partition(":[")[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
 
 
 def proportional_size(pid: int) -> int:

@@ -16,6 +16,12 @@ static int any_fd(void)
 	return memfd_create("any", MFD_CLOEXEC);
 }
 
+static void note_end(void *context, const struct helper_process *helper)
+{
+	(void)context;
+	assert_int_equal(helper->worker, 4711);
+}
+
 // Lets everything go that a state has brought.
 static void done(struct generations *generations)
 {
@@ -31,6 +37,9 @@ static void done(struct generations *generations)
 	struct socket_plan *plan = sockets_plan_all(&generations->sockets);
 	generations_tick(generations, 0);
 	sockets_release(&generations->sockets, &plan);
+	while (generations->helpers.first)
+		helpers_reaped(&generations->helpers, generations->helpers.first->pid, 0, note_end,
+		    generations);
 	limits_free(&generations->limits);
 	ledger_free(&generations->ledger);
 	host_answers_free(&generations->host_answers);
@@ -84,6 +93,12 @@ static void check_read_back(const struct generations *generations)
 	assert_non_null(generations->limits);
 	assert_non_null(generations->ledger);
 	assert_non_null(generations->host_answers);
+	const struct helper_process *helper = generations->helpers.first;
+	assert_int_equal(helper->pid, 4713);
+	assert_int_equal(helper->worker, 4711);
+	assert_int_equal(helper->started_ms, 98);
+	assert_true(fcntl(helper->end, F_GETFD) & FD_CLOEXEC);
+	assert_null(helper->next);
 }
 
 static void test_write_and_read(void **state)
@@ -107,6 +122,10 @@ static void test_write_and_read(void **state)
 	    .pid = 4711, .id = 7, .channel = any_fd(), .is_ready = true, .started_ms = 99};
 	generation_add_worker(serving); // ended, not yet replaced: not handed on
 	*generation_add_worker(serving) = (struct worker_process){.pid = 4712, .channel = -1};
+	helpers_adopt(&before.helpers, &(struct helper_process){.pid = 4714, .end = -1});
+	helpers_adopt(
+	    &before.helpers, &(struct helper_process){
+	                         .pid = 4713, .end = any_fd(), .worker = 4711, .started_ms = 98});
 	int fd = upgrade_write(&written);
 	assert_true(fd >= 0);
 	assert_true(upgrade_read(fd, &after, &drain_timeout_ms, &why));
@@ -131,7 +150,7 @@ static bool reads(struct str text)
 	return read;
 }
 
-#define FIRST "popgate-state 3\n"
+#define FIRST "popgate-state 4\n"
 
 static const struct str refused[] = {
     STR(""),
@@ -163,7 +182,10 @@ static const struct str refused[] = {
     STR(FIRST "generation 1 serving -\nworker 4711 0 - 2 1\nend\n"),
     STR(FIRST "generation 1 serving -\nworker 4711 0 99999 1 1\nend\n"),
     STR("popgate-state x\nend\n"),
-    STR("popgate-state 4\ndrain-timeout x\nend\n"),
+    STR(FIRST "helper 0 1 4711 1\nend\n"),
+    STR(FIRST "helper 4713 99999 4711 1\nend\n"),
+    STR(FIRST "helper 4713 - 4711 1\nend\n"),
+    STR("popgate-state 5\ndrain-timeout x\nend\n"),
 };
 
 static const struct str accepted[] = {
@@ -171,7 +193,8 @@ static const struct str accepted[] = {
     STR(FIRST "drain-timeout 0\nend\n"),
     STR(FIRST "bound 127.0.0.1:0 127.0.0.1:1 a name\nend\n"),
     STR(FIRST "generation 1 serving -\nworker 4711 0 - 1 1\nend\n"),
-    STR("popgate-state 4\nunknown 1\ndrain-timeout 1 2 3\nend\n"),
+    STR("popgate-state 5\nunknown 1\ndrain-timeout 1 2 3\nend\n"),
+    STR("popgate-state 3\nend\n"),
     STR("popgate-state 2\nend\n"),
     STR("popgate-state 1\nend\n"),
 };
