@@ -19,6 +19,7 @@ static const struct {
     {STR("clear, STLS first"), {.stls = true}, STR(FIRST CODES "STLS\r\n.\r\n")},
     {STR("clear, login welcome"), {.stls = true, .claims = CLAIM_plain},
         STR(FIRST CODES "STLS\r\n" LOGIN ".\r\n")},
+    {STR("NTLM alone"), {.claims = CLAIM_ntlm}, STR(FIRST CODES "SASL NTLM\r\n.\r\n")},
     {STR("inside TLS"), {.claims = CLAIM_plain}, STR(FIRST CODES LOGIN ".\r\n")},
     {STR("a store with everything"),
         {.claims = CLAIM_plain, .top = true, .uidl = true, .pipelining = true},
@@ -65,6 +66,9 @@ static void test_mechanisms(void **state)
 	} lists[] = {
 	    {0, "+OK\r\n.\r\n"},
 	    {CLAIM_plain, "+OK\r\nPLAIN\r\nLOGIN\r\n.\r\n"},
+	    {CLAIM_ntlm, "+OK\r\nNTLM\r\n.\r\n"},
+	    {CLAIM_plain | CLAIM_ntlm | CLAIM_msn, "+OK\r\nPLAIN\r\nLOGIN\r\nNTLM\r\nMSN\r\n.\r\n"},
+	    {CLAIM_digest, "+OK\r\nCRAM-MD5\r\n.\r\n"},
 	};
 	(void)state;
 	for (size_t i = 0; i < NUM(lists); i++) {

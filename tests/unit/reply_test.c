@@ -229,6 +229,24 @@ static void test_continuation(void **state)
 	}
 }
 
+// A store's challenge may be long: it is one line, padded at its end alone.
+static void test_long_continuation(void **state)
+{
+	enum { LONGEST = 8192 };
+	static char challenge[LONGEST], room[REPLY_CONTINUATION_SIZE(LONGEST)];
+	(void)state;
+	for (size_t len = LONGEST - 200; len <= LONGEST; len++) {
+		struct text out = text_in(room, REPLY_CONTINUATION_SIZE(len));
+		reply_continuation(&out, check_fill(challenge, sizeof(challenge), 'M', len));
+		assert_false(out.truncated);
+		assert_int_equal(out.len, REPLY_CONTINUATION_SIZE(len) - 1);
+		struct str base64 = str_take(str_drop(text_str(&out), 2), out.len - 4);
+		size_t padding = (3 - len % 3) % 3;
+		assert_int_equal(str_find(base64, '='), base64.len - padding);
+		assert_true(str_eq(str_drop(text_str(&out), out.len - 2), STR("\r\n")));
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -241,6 +259,7 @@ int main(void)
 	    cmocka_unit_test(test_greeting),
 	    cmocka_unit_test(test_refused_in_clear),
 	    cmocka_unit_test(test_continuation),
+	    cmocka_unit_test(test_long_continuation),
 	};
 	return cmocka_run_group_tests_name("reply", tests, NULL, NULL);
 }
