@@ -19,6 +19,8 @@
 	"  store: { servers: [\"127.0.0.1:1110\"], tls: none }\n"                                  \
 	"listeners:\n"
 
+#define AT_STORE "listener \"a\" cannot log in at backend \"store\": verify has backend, but "
+
 // A sound listener but for what follows, in line 6; the end closes it.
 #define LISTENER HEAD "  a: { bind: [\"127.0.0.1:0\"], tls: implicit, backend: store, "
 #define SOUND LISTENER "}\n"
@@ -340,9 +342,13 @@ static const struct {
         AT "2:65: verify_name: with tls: none there is no certificate to check; leave it out, or "
            "set tls to stls or tls\n"},
     {BACKEND "login: master, master_user: boss " BACKEND_END,
-        AT "2:48: login: master needs master_user and master_password_file\n"},
+        AT "2:48: login: master needs master_user and master_password_file\n" AT "4:3: " AT_STORE
+           "with login: master the store lets everybody in whom popgate names; "
+           "let users or winbind judge\n"},
     {BACKEND "login: master, master_password_file: boss " BACKEND_END,
-        AT "2:48: login: master needs master_user and master_password_file\n"},
+        AT "2:48: login: master needs master_user and master_password_file\n" AT "4:3: " AT_STORE
+           "with login: master the store lets everybody in whom popgate names; "
+           "let users or winbind judge\n"},
     {BACKEND "login: plain, master_user: boss " BACKEND_END,
         AT "2:68: master_user: only login: master uses it; leave it out, or set login\n"},
     {BACKEND "master_password_file: boss " BACKEND_END,
@@ -350,6 +356,31 @@ static const struct {
            "login\n"},
     {BACKEND "client_address: proxy " BACKEND_END,
         AT "2:57: client_address: must be none, proxy-v1, proxy-v2 or xclient, not \"proxy\"\n"},
+
+    // logins that nobody could judge, or go on with
+    {BACKEND "login: stored " BACKEND_END,
+        AT "4:3: " AT_STORE "with login: stored the store is told the password of users.db, "
+           "whoever comes; let users judge\n"},
+    {LISTENER "verify: [backend, users] }\nusers: { database: u }\n",
+        AT "6:71: verify: backend must stand last: the store judges whoever comes to it, and "
+           "nobody is asked after it\n"},
+    {LISTENER "verify: [winbind, winbind] }\n",
+        AT "6:80: verify: winbind stands twice; leave one out\n"},
+    {LISTENER "verify: [users] }\n",
+        AT "6:70: verify: users needs a database; say under \"users\" where it is\n"},
+    {LISTENER "login: [digest-tls] }\n",
+        AT "6:69: login: APOP and CRAM-MD5 can be judged by users alone; put it into verify, or "
+           "leave digest out\n"},
+    {LISTENER "login: [ntlm-tls], verify: [winbind] }\n",
+        AT "6:89: listener \"a\" cannot log in at backend \"store\": verify has winbind, and NTLM "
+           "leaves nobody with a password to tell the store; it needs login: master\n"},
+    {HEAD "  a: { bind: [\"127.0.0.1:0\"], tls: none, backend: store, login: [ntlm], "
+          "ntlm_channel_binding: require }\n",
+        AT "6:95: ntlm_channel_binding: without TLS there is nothing to be bound to, and nobody "
+           "could log in by NTLM; set tls to stls, or leave it out\n"},
+    {HEAD "  a: { bind: [\"127.0.0.1:0\"], tls: none, backend: store, login: [ntlm-tls] }\n",
+        AT "6:65: listener \"a\" can never have a login: ntlm-tls needs TLS, and tls is none; set "
+           "tls to stls, or login to [basic]\n"},
 
     // all in one run, a mistake in `defaults` once
     {"worker: 1\ndefaults: { backlog: x }\n" SOUND,
