@@ -19,7 +19,7 @@ from clients import DEADLINE, PASSWORD, USER, Raw, run
 from conftest import running
 from ntlm_client import AV_DOMAIN, AV_TIME, Client, ask_for_challenge, authenticate, binding_of, pairs_of, utf16
 from popgate import MODES, Config, Event, Popgate, program, run_command, site
-from test_store_logins import MASTER, MASTER_PASSWORD, MESSAGES, Versatile, Winbound
+from test_store_logins import MESSAGES, Versatile, Winbound, master
 
 Start = Callable[..., Popgate]
 
@@ -73,14 +73,6 @@ def users(workdir: Path) -> Users:
     return users
 
 
-def master(directory: Path) -> Config:
-    """A backend's options to log in as its master user."""
-    password = directory / "master"
-    password.write_text(f"{MASTER_PASSWORD}\n")
-    password.chmod(0o600)
-    return {"login": "master", "master_user": MASTER, "master_password_file": str(password)}
-
-
 def config_of(certificates: Certificates, store: Versatile, users: Users, *, backend: Config | None = None,
               login: list[str] | None = None, **defaults: object) -> Config:
     config = site(certificates, store.port, backend=backend or {"login": "stored"}, users=users.section,
@@ -129,11 +121,14 @@ STRANGER = Client(NAME, "wrong")
 # ---- real clients
 
 @pytest.mark.parametrize("mode", MODES)
-@pytest.mark.parametrize("login", ["stored", "master"])
+@pytest.mark.parametrize("login", ["stored", "master", "master as authorization identity"])
 def test_curl(start: Start, certificates: Certificates, store: Versatile, users: Users, workdir: Path, mode: str,
               login: str) -> None:
     users.add("bo", "open it", "--mailbox", USER, backend_password=PASSWORD)
-    gate = start(config_of(certificates, store, users, backend=master(workdir) if login == "master" else None))
+    backend = {"login": "stored"} if login == "stored" else master(workdir)
+    if login.endswith("identity"):
+        backend["master_separator"] = ""
+    gate = start(config_of(certificates, store, users, backend=backend))
     name = {"implicit": "pop3s", "stls": "pop3", "none": "plain"}[mode]
     settings, output = workdir / "curlrc", workdir / "mail"
     settings.write_text('user = "LAB\\\\bo:open it"\n')
