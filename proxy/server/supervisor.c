@@ -30,6 +30,7 @@
 #include "proxy/server/tables_watch.h"
 #include "proxy/server/trial.h"
 #include "proxy/server/upgrade.h"
+#include "proxy/server/users_watch.h"
 
 enum {
 	WORKERS_MAX = 256,
@@ -66,6 +67,7 @@ struct supervisor {
 	struct trial trial;
 	struct helper_probe probe;
 	struct tables_watch tables_watch;
+	struct users_watch users_watch;
 	struct pollfd *fds;
 	size_t cap_fds;
 };
@@ -163,6 +165,7 @@ static bool start_generation(
 	struct sandbox_identity identity;
 	if (sandbox_look_up(
 	        str_of(config->site.user), str_of(config->site.group), &identity, why) &&
+	    users_watch_prepare(&supervisor->users_watch, snapshot, &identity, why) &&
 	    (!helpers_are_wanted(config) ||
 	        (helpers = helper_command_new(&config->winbind, &identity, why))) &&
 	    (plan = sockets_plan(&generations->sockets, config, num_workers, why)) &&
@@ -362,6 +365,8 @@ static int timeout_of(const struct supervisor *supervisor)
 	    generations_next_due(&supervisor->generations), supervisor->trial.deadline_ms);
 	due = clock_earlier(
 	    due, tables_watch_next_due(&supervisor->tables_watch, &supervisor->generations));
+	due = clock_earlier(
+	    due, users_watch_next_due(&supervisor->users_watch, &supervisor->generations));
 	due = clock_earlier(due, supervisor->probe.deadline_ms);
 	if (due == CLOCK_NEVER)
 		return -1;
@@ -388,6 +393,8 @@ static void advance(struct supervisor *supervisor)
 	settle_start(supervisor);
 	generations_tick(&supervisor->generations, now);
 	tables_watch_tick(&supervisor->tables_watch, &supervisor->generations, now);
+	supervisor->wants_reload |=
+	    users_watch_tick(&supervisor->users_watch, &supervisor->generations, now);
 	grant_wishes(supervisor);
 	supervisor->generations.private_fds[FD_TRIAL] = supervisor->trial.output;
 	supervisor->generations.private_fds[FD_PROBE] = supervisor->probe.output;

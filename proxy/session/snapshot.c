@@ -12,6 +12,7 @@
 #include "certs/trust.h"
 #include "policy/range.h"
 #include "proxy/base/die.h"
+#include "proxy/base/file.h"
 #include "proxy/config/check.h"
 
 static struct tls_server *load_certificate(
@@ -131,12 +132,26 @@ static void load_verifiers(struct snapshot *snapshot, size_t i)
 	snapshot->has_users = snapshot->has_users || has_verifier(verifiers, VERIFIER_users);
 }
 
-static void load_users_key(struct snapshot *snapshot, struct problems *problems)
+static void check_users(const struct config *config, struct problems *problems)
+{
+	FILE *file = file_open(config->users.database);
+	if (file)
+		fclose(file);
+	else
+		problems_add(problems, config->path, config->users_places[USERS_OPTION_database],
+		    "users: cannot open %s: %s; `popgate user add NAME` makes it",
+		    config->users.database, file_problem());
+}
+
+static void load_users(struct snapshot *snapshot, struct problems *problems)
 {
 	char room[512];
 	struct text why = TEXT(room);
 	const struct config *config = snapshot->config;
-	if (snapshot->has_users && !users_key_load(config->users.key, snapshot->users_key, &why))
+	if (!snapshot->has_users)
+		return;
+	check_users(config, problems);
+	if (!users_key_load(config->users.key, snapshot->users_key, &why))
 		problems_add(problems, config->path, config->users_places[USERS_OPTION_key],
 		    "users: %s", room);
 }
@@ -180,7 +195,7 @@ struct snapshot *snapshot_load(const char *path, struct problems *problems)
 	for (size_t i = 0; i < config->num_backends; i++)
 		load_backend(snapshot, i, problems);
 	load_listeners(snapshot, problems);
-	load_users_key(snapshot, problems);
+	load_users(snapshot, problems);
 	if (!rulebook_load(&snapshot->rulebook, config, problems) || problems->num)
 		snapshot_free(&snapshot);
 	return snapshot;

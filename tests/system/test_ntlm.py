@@ -7,12 +7,13 @@ import hashlib
 import hmac
 import json
 import os
-import ssl
+import shutil
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import mail
+import proc
 import pytest
 from certs import Certificates
 from clients import DEADLINE, PASSWORD, USER, Raw, run
@@ -391,6 +392,43 @@ def test_what_the_store_refuses_is_not_the_clients_fault(start: Start, certifica
         with gate.connect("implicit") as client:
             assert authenticate(client, Client("bo", SECRET)).startswith(UNAVAILABLE)
         assert "Authentication failed" in gate.log.wait("login_failed", since=mark)["why"]
+
+
+# ---- another users.db
+
+def test_a_change_is_live_at_once(gate: Popgate, users: Users) -> None:
+    refused(gate, Client("bo", SECRET), "users.db has no such user")
+    users.add("bo", SECRET, "--mailbox", USER, backend_password=PASSWORD)
+    fetched(gate, Client("bo", SECRET))
+
+
+def test_another_users_db_in_the_place_of_the_first(gate: Popgate, users: Users, workdir: Path) -> None:
+    """Sessions of before go on, and workers that have the new file take the next ones."""
+    (workdir / "others").mkdir()
+    others = Users(workdir / "others")
+    shutil.copy(users.directory / "users.key", others.directory / "users.key")
+    others.add("bo", SECRET, "--mailbox", USER, backend_password=PASSWORD)
+    before = gate.workers()
+    mark = gate.log.mark()
+    with gate.connect("implicit") as client:
+        authenticate(client, ANNA)
+        os.replace(others.directory / "users.db", users.directory / "users.db")
+        gate.log.wait("users_replaced", since=mark)
+        gate.log.wait("reload_done", since=mark)
+        fetched(gate, Client("bo", SECRET))
+        refused(gate, ANNA, "users.db has no such user")
+        fetch(client)
+    proc.wait_gone(before)
+
+
+def test_a_users_db_that_is_none_changes_nothing(gate: Popgate, users: Users, workdir: Path) -> None:
+    gate.expect("reload_refused")
+    broken = workdir / "broken"
+    broken.write_text("no database\n" * 1000)
+    mark = gate.log.mark()
+    os.replace(broken, users.directory / "users.db")
+    gate.log.wait("reload_refused", since=mark)
+    fetched(gate, ANNA)
 
 
 # ---- APOP and CRAM-MD5

@@ -203,6 +203,7 @@ def users_key(workdir: Path) -> Path:
     file = workdir / "users.key"
     file.touch(0o600)
     file.write_text("00" * 32 + "\n")
+    (workdir / "users.db").touch()
     return file
 
 
