@@ -9,14 +9,18 @@
 //              it.  It counts for the address it came from and for the user, each
 //              alone, and is forgiven after ten minutes; the next one after another
 //              ten.  The same wrong password of a user from an address counts once
-//              a day.
+//              a day; answers to challenges (NTLM, APOP, CRAM-MD5) are never the same
+//              and count each.
 //   Keys       An address is a /64 of IPv6; where it stands with a user ("at this
 //              address"), a /48 (ledger.h), so neighbours in that share what a known
-//              user has free there.  A user is the name as the client writes it,
-//              case and outer blanks aside: anna, anna@example.org and DOMAIN\anna
-//              are three users with failures of their own, as long as names are not
-//              mapped.  Who writes one user's name in n ways has n times the guesses
-//              that a user allows, but no more than the address allows.
+//              user has free there.  A user is the name at the store, as far as it
+//              is known before the claim is judged (backends/route.h), case and
+//              outer blanks aside: anna, anna@example.org and DOMAIN\anna
+//              are three users with failures of their own where the store judges and
+//              no map rule makes them one; where popgate judges, they are one unless
+//              a map rule makes them more.  Who has n such names for one user has n
+//              times the guesses that a user allows, but no more than the address
+//              allows.
 //   Strangers  A user who logged in well from this address within 30 days is known
 //              there, to others a stranger.  A known user waits for nobody but
 //              himself: failures count for the user at this address, and for the
@@ -102,8 +106,8 @@ enum turn {
 };
 enum turn attempt_next_turn(struct attempt *attempt, uint64_t now_ms, uint64_t *out_wait_ms);
 
-// The store's answer.  A failure returns how long to wait before the client is
-// told, and logs a ban that it brings.
+// The answer.  A failure returns how long to wait before the client is told, and logs
+// a ban that it brings; `password` is what tells one wrong try from another.
 void attempt_succeeded(struct attempt *attempt, uint64_t now_ms);
 uint64_t attempt_failed(struct attempt *attempt, struct str password, uint64_t now_ms);
 

@@ -114,6 +114,29 @@ static void print_rules(void)
 	     "comment behind\n.Li # .");
 }
 
+static void print_names(void)
+{
+	puts(".Sh NAMES AND MAILBOXES\nClients may write a name as\n.Ar user , user@domain ,\n"
+	     ".Ar DOMAIN\\euser\nor\n.Ar DOMAIN/user ,\nand that of a mailbox which is not "
+	     "their own as\n.Ar DOMAIN\\euser\\emailbox\nor\n.Ar DOMAIN/user/mailbox .\n"
+	     "A rule of a listener's\n.Cm map\nsays where the mailbox is and what it is called "
+	     "there:\n.Pp\n"
+	     ".D1 Ar name Cm to Ar mailbox Oo Cm at Ar backend Oc Oo Cm because Ar text Oc\n"
+	     ".D1 Cm file Ar path Oo Cm because Ar text Oc\n.Pp\n"
+	     "In a name\n.Li *\nstands for any part:\n.Ql LAB\\e* ,\n.Ql *@contoso.com ,\n"
+	     ".Ql LAB\\eanna\\e* ;\nalone it stands for every name without a mailbox. A part that "
+	     "is not written must not be there. Case does not matter, nor how the client writes "
+	     "the name. In a mailbox\n.Li {user} , {domain}\nand\n.Li {mailbox}\nstand for these "
+	     "parts in small letters,\n.Li {login}\nfor all that the client wrote. A line of a "
+	     "file has a name, the mailbox and maybe a backend, and a comment behind\n.Li # ;\nit "
+	     "is "
+	     "read again at a reload. The first rule that matches decides.\n.Pp\n"
+	     "Without one, a name goes to the listener's backend: as the client wrote it where the "
+	     "store judges the login, else the user without domain in small letters. What\n"
+	     ".Cm popgate user\nkeeps of a user goes before the map. A domain that the client has "
+	     "said, but that does not stand with the user there, does not count.");
+}
+
 static void print_user_row(const struct row *row, const char *macro)
 {
 	bool has_argument = row->detail[0] && strcmp(row->detail, "NOTHING") != 0;
@@ -155,6 +178,7 @@ static void print_manual(void)
 	     ".Pa /etc/popgate/popgate.conf .\n.Sh SIGNALS");
 	print_rows(signals, "Dv");
 	print_rules();
+	print_names();
 	print_users();
 	puts(".Sh LOG\nThese events are logged, each with its level:");
 	print_rows(events, "Li");

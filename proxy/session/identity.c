@@ -23,11 +23,9 @@ static bool is_checked_by_store(const struct session *session)
 	       login != BACKEND_LOGIN_stored;
 }
 
-static bool find_route(struct session *session, const struct account *account, struct str login,
-    struct route *out, const char **why)
+static bool is_left_to_store(const struct session *session)
 {
-	const struct route_question question = {account, login, is_checked_by_store(session)};
-	return route_find(routes_of(session), &question, out, why);
+	return verifiers_leave_to_store(session_verifiers(session), session->claim.kind);
 }
 
 static void be_nowhere(struct session *session)
@@ -43,8 +41,20 @@ static bool parse(struct session *session)
 	if (account_parse(session->claim.user, &session->account))
 		return true;
 	session->account = (struct account){.user = session->claim.user};
-	return session->claim.kind == CLAIM_plain &&
-	       verifiers_leave_to_store(session_verifiers(session), CLAIM_plain);
+	return session->claim.kind == CLAIM_plain && is_left_to_store(session);
+}
+
+// What attempts are counted by: where our verifiers judge, the user, whatever the
+// mailbox, and however many domains there are that nobody has checked.
+static bool find_counted(struct session *session, const char **why)
+{
+	bool is_left = is_left_to_store(session);
+	struct account account = session->account;
+	if (!is_left)
+		account.mailbox = STR("");
+	const struct route_question question = {
+	    &account, session->claim.user, is_left && is_checked_by_store(session)};
+	return route_find(routes_of(session), &question, &session->counted, why);
 }
 
 static const char *identify(struct session *session)
@@ -55,7 +65,7 @@ static const char *identify(struct session *session)
 		return "no form of a name";
 	if (account_is_among(&session->account, denied))
 		return "deny_users";
-	if (!find_route(session, &session->account, session->claim.user, &session->counted, &why))
+	if (!find_counted(session, &why))
 		return why;
 	bool is_relayed = session->claim.token.at;
 	if (is_relayed &&
@@ -100,16 +110,17 @@ static bool go_by_record(
 bool session_identify_again(struct session *session, const char **why)
 {
 	const struct verification *judged = session->verification;
+	bool is_known = judged->verifier == VERIFIER_users;
+	bool is_checked = is_checked_by_store(session);
 	struct account account = session->account;
 	struct str login = session->claim.user;
-	if (judged->verifier != VERIFIER_users)
-		return true;
-	if (account.domain.len && !judged->record.has_domain) {
+	if (is_known && account.domain.len && !judged->record.has_domain) {
 		account.domain = STR("");
-		login = is_checked_by_store(session) ? login : account.user;
+		login = is_checked ? login : account.user;
 	}
-	if (!find_route(session, &account, login, &session->route, why) ||
-	    !go_by_record(session, &judged->record, why))
+	const struct route_question question = {&account, login, is_checked};
+	if (!route_find(routes_of(session), &question, &session->route, why) ||
+	    (is_known && !go_by_record(session, &judged->record, why)))
 		return false;
 	session->backend = session->house->snapshot->backends[session->route.backend];
 	return true;

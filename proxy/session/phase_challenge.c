@@ -25,14 +25,14 @@ static void on_challenge(struct upstream *upstream, struct str challenge)
 void session_challenge_over(struct session *session)
 {
 	session_end_mechanism(session);
-	session_reply(session, session->own_reply);
-	session_login_failed(session);
+	session_tell_refusal(session);
 }
 
 void session_ask_for_challenge(struct session *session, const struct sasl_answer *answer)
 {
 	session->backend = backend_for(session, answer->domain);
 	session->own_reply = REPLY_unavailable;
+	session->tell_at = 0;
 	session_enter(session, PHASE_challenge);
 	session_dial(session, answer->token);
 	session->upstream.on_challenge = on_challenge;

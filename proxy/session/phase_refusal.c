@@ -32,14 +32,16 @@ static void tell(struct session *session)
 	session_login_failed(session);
 }
 
-static void tell_in(struct session *session, uint64_t ms)
+void session_tell_refusal(struct session *session)
 {
-	if (!ms) {
+	uint64_t now = net_now(session->house->net);
+	session_forget_secrets(session);
+	if (session->tell_at <= now) {
 		tell(session);
 		return;
 	}
 	session_enter(session, PHASE_refusal);
-	timer_set(&session->timer, ms);
+	timer_set(&session->timer, session->tell_at - now);
 }
 
 // What tells one wrong try from another.  An answer to a challenge is never the same
@@ -105,22 +107,23 @@ static void note_store_at_fault(struct session *session)
 
 void session_refuse_login(struct session *session)
 {
-	uint64_t delay = note_outcome(session);
+	session->tell_at = net_now(session->house->net) + note_outcome(session);
 	note_store_at_fault(session);
-	session_forget_secrets(session);
-	tell_in(session, delay);
+	session_tell_refusal(session);
 }
 
 // ---- our verifiers' -----------------------------------------------------
 
 void session_reject_login(struct session *session, const char *why)
 {
-	uint64_t delay = count_failure(session);
-	uint64_t taken = net_now(session->house->net) - session->judged_at;
+	session->tell_at = session->judged_at + count_failure(session);
 	session_log_login_failed(session, str_of(why));
+	if (session_waits_for_client(session)) {
+		session_abandon_challenge(session, REPLY_claim);
+		return;
+	}
 	session->own_reply = REPLY_claim;
-	session_forget_secrets(session);
-	tell_in(session, delay > taken ? delay - taken : 0);
+	session_tell_refusal(session);
 }
 
 void session_cannot_judge(struct session *session, const char *why)

@@ -106,6 +106,7 @@ struct session {
 	struct verification *verification; // heap; until the login is decided
 	const char *judge;                 // of our verifiers, who has accepted it; static
 	uint64_t judged_at;                // when they were asked
+	uint64_t tell_at;                  // when the client may be told that it was refused
 	enum reply own_reply;              // to a refused login; REPLIES: the store's own words
 	struct credentials credentials;
 	struct attempt attempt;
@@ -246,6 +247,9 @@ void session_leave_login(struct session *session);
 // for the log.
 void session_reject_login(struct session *session, const char *why);
 void session_cannot_judge(struct session *session, const char *why);
+
+// phase_refusal.c: tells the client, at `tell_at`, and forgets the login.
+void session_tell_refusal(struct session *session);
 
 // phase_login.c: fills in what each dialogue with a store needs; `token` is NTLM's type
 // 1 where the store is to make the challenge.

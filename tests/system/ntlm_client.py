@@ -148,6 +148,16 @@ class Client:
         return header.ljust(start, b"\0") + payload
 
 
+def challenge_of(server: str) -> bytes:
+    """A store's type 2."""
+    name = utf16(server)
+    info = pair(AV_DOMAIN, name) + pair(AV_COMPUTER, name) + pair(AV_END, b"")
+    flags = UNICODE | REQUEST_TARGET | NTLM | EXTENDED | TARGET_INFO
+    header = SIGNATURE + struct.pack("<IHHIIQQHHI", 2, len(name), len(name), 48, flags, 0x0123456789ABCDEF, 0,
+                                     len(info), len(info), 48 + len(name))
+    return header + name + info
+
+
 def ask_for_challenge(client: Raw, negotiate: bytes = Client.negotiate_message) -> bytes:
     client.ask(b"AUTH NTLM", b"+ \r\n")
     answer = client.ask(base64.b64encode(negotiate), b"+ ")

@@ -18,8 +18,10 @@ import pytest
 from certs import Certificates
 from clients import DEADLINE, PASSWORD, USER, Raw, run
 from conftest import running
-from ntlm_client import AV_DOMAIN, AV_TIME, Client, ask_for_challenge, authenticate, binding_of, pairs_of, utf16
+from ntlm_client import (AV_DOMAIN, AV_TIME, Client, ask_for_challenge, authenticate, binding_of, challenge_of,
+                         pairs_of, utf16)
 from popgate import MODES, Config, Event, Popgate, program, run_command, site
+from stores import Peer, fake_store
 from test_store_logins import MESSAGES, Versatile, Winbound, master
 
 Start = Callable[..., Popgate]
@@ -488,6 +490,45 @@ def test_passed_through_and_refused(start: Start, certificates: Certificates, wi
         client.ask(b"*", b"-ERR ")
         assert authenticate(client, Client("anna", PASSWORD, domain="LAB")).startswith(b"+OK")
         fetch(client)
+
+
+def test_passed_through_and_denied(start: Start, certificates: Certificates, winbound: Winbound) -> None:
+    """The store's challenge has been answered, and the store never hears of it."""
+    gate = start(passing(certificates, winbound, deny_users=["bo"]))
+    with gate.connect("implicit") as client:
+        assert authenticate(client, Client("BO", PASSWORD, domain="LAB")) == REFUSAL
+        assert authenticate(client, Client("anna", PASSWORD, domain="LAB")).startswith(b"+OK")
+        fetch(client)
+    assert gate.log.wait("login_failed")["why"] == "deny_users"
+
+
+def test_a_store_that_does_not_wait_for_the_answer(start: Start, certificates: Certificates) -> None:
+    """The client is told once it has sent what it was asked for."""
+    def script(peer: Peer) -> None:
+        peer.send(b"+OK\r\n")
+        assert peer.line() == b"AUTH NTLM"
+        peer.send(b"+ \r\n")
+        peer.line()
+        peer.send(b"+ " + base64.b64encode(challenge_of("STORE")) + b"\r\n")
+
+    with fake_store(script) as store:
+        gate = start(site(certificates, store.port, defaults={"login": ["ntlm-tls"]},
+                          listeners={"pop3s": {"bind": ["127.0.0.1:0"], "tls": "implicit"}}))
+        gate.expect("login_broken_off")
+        with gate.connect("implicit") as client:
+            answer = ANNA.authenticate(ask_for_challenge(client))
+            gate.log.wait("login_broken_off")
+            client.ask(base64.b64encode(answer), UNAVAILABLE)
+            client.ask(b"QUIT", b"+OK")
+
+
+def test_a_client_that_leaves_before_it_answers(start: Start, certificates: Certificates, winbound: Winbound) -> None:
+    gate = start(passing(certificates, winbound))
+    with gate.connect("implicit") as client:
+        ask_for_challenge(client)
+        port = client.port
+    assert gate.closed(port)["phase"] == "sasl"
+    fetched(gate, Client("anna", PASSWORD, domain="LAB"))
 
 
 def test_passed_through_with_curl(start: Start, certificates: Certificates, winbound: Winbound, workdir: Path) -> None:
