@@ -118,17 +118,14 @@ static void ask(struct verification *verification)
 	verification_decide(verification, outcome, why);
 }
 
-static bool is_last(const struct verification *verification)
+static void ask_next(struct net_task *task)
 {
-	return verification->next == verification->verifiers->num;
-}
-
-static void ask_next(struct verification *verification)
-{
-	while (!is_last(verification)) {
-		verification->verifier = verification->verifiers->order[verification->next++];
-		if (claims_of(verification->verifiers, verification->verifier) &
-		    verification->claim->kind) {
+	struct verification *verification =
+	    (void *)((char *)task - offsetof(struct verification, task));
+	const struct verifiers *verifiers = verification->verifiers;
+	while (verification->next < verifiers->num) {
+		verification->verifier = verifiers->order[verification->next++];
+		if (claims_of(verifiers, verification->verifier) & verification->claim->kind) {
 			ask(verification);
 			return;
 		}
@@ -145,14 +142,9 @@ void verification_decide(struct verification *verification, enum outcome outcome
 		verification->why = why;
 	verification->is_unsure |= outcome == OUTCOME_unavailable;
 	if (is_open)
-		ask_next(verification);
+		net_defer(verification->sources->net, &verification->task);
 	else
 		finish(verification, outcome);
-}
-
-static void ask_first(struct net_task *task)
-{
-	ask_next((struct verification *)((char *)task - offsetof(struct verification, task)));
 }
 
 void verification_start(struct verification *verification)
@@ -161,7 +153,7 @@ void verification_start(struct verification *verification)
 	verification->is_unsure = false;
 	verification->why = "nobody can judge this";
 	user_record_done(&verification->record);
-	verification->task.run = ask_first;
+	verification->task.run = ask_next;
 	net_defer(verification->sources->net, &verification->task);
 }
 
