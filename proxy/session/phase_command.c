@@ -140,11 +140,10 @@ static void do_auth(struct session *session, struct str argument, struct str res
 		return;
 	}
 	enum mechanism mechanism = mechanism_find(name);
-	if (mechanism == MECHANISMS)
-		note_bad_command(session, REPLY_mechanism);
-	else if (mechanism_claim(mechanism) & session_claims(session))
+	enum claim_kind kind = mechanism < MECHANISMS ? mechanism_claim(mechanism) : 0;
+	if (kind & session_claims(session))
 		session_begin_sasl(session, mechanism, initial);
-	else if (mechanism_claim(mechanism) == CLAIM_plain)
+	else if (kind == CLAIM_plain)
 		refuse_in_clear(session);
 	else
 		note_bad_command(session, REPLY_mechanism);
