@@ -229,8 +229,8 @@ def test_another_domain(start: Start, samba: Samba, certificates: Certificates, 
 def test_another_program(start: Start, samba: Samba, certificates: Certificates) -> None:
     config = config_of(samba, certificates, command="/bin/echo")
     gate = start(config)
-    gate.expect("winbind_unusable", "helper_ended")
-    gate.allow("helper_delayed")
+    gate.expect("winbind_unusable")
+    gate.allow("helper_delayed", "helper_ended")  # depends on whether its worker gives it up before it ends
     assert gate.log.wait("winbind_unusable")["why"].startswith("/bin/echo says: --helper-protocol=")
 
 
