@@ -235,8 +235,8 @@ def test_another_program(start: Start, samba: Samba, certificates: Certificates)
 
 
 @pytest.mark.parametrize(("winbind", "why"), [
-    ({"command": "/nowhere/ntlm_auth"}, "cannot execute /nowhere/ntlm_auth: No such file or directory; install Samba's"),
-    ({"command": "/etc/passwd"}, "cannot execute /etc/passwd: Permission denied; install Samba's"),
+    ({"command": "/nowhere"}, "cannot execute /nowhere: No such file or directory; install Samba's winbind"),
+    ({"command": "/etc/passwd"}, "cannot execute /etc/passwd: Permission denied; install Samba's winbind"),
     ({"group": "nosuchgroup"}, 'there is no system group "nosuchgroup"; install Samba\'s winbind, or set group to'),
 ], ids=["command", "no program", "group"])
 def test_what_is_missing_is_refused(start: Start, samba: Samba, certificates: Certificates, workdir: Path,
