@@ -1,8 +1,8 @@
 // stream.h: a byte stream over TCP with back-pressure, in the clear or under
-// TLS, with one interface for both.
+// TLS, with one interface for both; in the clear also over a socket pair.
 //
-// Used by the session (both sides of it), the upstream dialogue and the sample
-// store.  A stream is embedded in its owner.  It tells its owner two things
+// Used by the session (both sides of it), the upstream dialogue, the sample
+// store and the pool of helpers.  A stream is embedded in its owner.  It tells its owner two things
 // through the table given at birth: bytes that came in, and events.
 //
 // Promises:

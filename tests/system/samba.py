@@ -200,6 +200,7 @@ class Samba:
     interfaces = lo
     bind interfaces only = yes
     ntlm auth = {self.level}
+    winbind max domain connections = 4
     winbindd socket directory = {SOCKETS}
     private dir = {here}/private
     state directory = {here}/state

@@ -16,11 +16,13 @@ import mail
 import proc
 import pytest
 from certs import Certificates
-from clients import DEADLINE, PASSWORD, USER, Raw, run
+from clients import DEADLINE, PASSWORD, USER, Raw, run, until_it_works
 from conftest import running
 from ntlm_client import (AV_DOMAIN, AV_TIME, Client, ask_for_challenge, authenticate, binding_of, challenge_of,
                          pairs_of, utf16)
 from popgate import MODES, Config, Event, Popgate, program, run_command, site
+from samba import USERS as samba_users
+from samba import Samba
 from stores import Peer, fake_store
 from test_store_logins import MESSAGES, Versatile, Winbound, master
 
@@ -157,15 +159,15 @@ def test_fetchmail_where_ntlm_v1_is_allowed(start: Start, certificates: Certific
     assert event | {"mechanism": "NTLM", "ntlm": "v1", "user": "MAIL\\bo"} == event
 
 
-def fetchmail(gate: Popgate, certificates: Certificates, workdir: Path,
-              mode: str) -> tuple[subprocess.CompletedProcess[bytes], bytes]:
+def fetchmail(gate: Popgate, certificates: Certificates, workdir: Path, mode: str, user: str = "bo",
+              password: str = "open it") -> tuple[subprocess.CompletedProcess[bytes], bytes]:
     listener = {"implicit": "pop3s", "stls": "pop3", "none": "plain"}[mode]
     security = {"implicit": "ssl", "stls": 'sslproto "TLS1.2+"', "none": 'sslproto ""'}[mode]
     ca = certificates.chain("ca")
     verify = f'sslcertck sslcertfile "{ca}" sslcommonname "localhost"' if mode != "none" else ""
     settings, delivered = workdir / "fetchmailrc", workdir / "delivered"
     settings.write_text(f'poll localhost via 127.0.0.1 proto POP3 auth ntlm service "{gate.port(listener)}" timeout 15\n'
-                        f'user "bo" password "open it" {security} {verify}\n'
+                        f'user "{user}" password "{password}" {security} {verify}\n'
                         f'fetchall keep no rewrite no mimedecode pass8bits no dropstatus mda "cat >> {delivered}"\n')
     settings.chmod(0o600)
     done = subprocess.run(["fetchmail", "--silent", "--nosyslog", "--fetchmailrc", str(settings), "--pidfile",
@@ -548,6 +550,93 @@ def test_no_store_to_make_a_challenge(start: Start, certificates: Certificates) 
         client.ask(b"AUTH NTLM", b"+ \r\n")
         client.ask(base64.b64encode(Client.negotiate_message), UNAVAILABLE)
         client.ask(b"QUIT", b"+OK")
+
+
+# ---- a Windows domain
+
+ALICE, SUZANF = "alice", "suzanf"
+
+
+def domain_config(certificates: Certificates, store: Versatile, samba: Samba, workdir: Path,
+                  **defaults: object) -> Config:
+    config = site(certificates, store.port, backend=master(workdir), winbind=samba.section(helpers=1),
+                  defaults={"verify": ["winbind"], "map": ["* to anna@test.local"], **defaults})
+    for listener in config["listeners"].values():
+        listener["login"] = ["basic", "ntlm"]
+    return config
+
+
+def start_with_helpers(start: Start, config: Config) -> Popgate:
+    gate = start(config)
+    gate.log.wait("winbind_ready")
+    return gate
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_users_of_a_domain(start: Start, certificates: Certificates, store: Versatile, samba: Samba, workdir: Path,
+                           mode: str) -> None:
+    gate = start_with_helpers(start, domain_config(certificates, store, samba, workdir))
+    for who in (Client(ALICE, samba_users[ALICE], domain="LAB"), Client("Alice", samba_users[ALICE], domain="lab"),
+                Client("alice@lab.test", samba_users[ALICE]), Client("jürgen", samba_users["jürgen"], domain="LAB")):
+        event = fetched(gate, who, mode)
+        assert event["verifier"] == "winbind" and event["mailbox"] == USER
+    with gate.connect(mode) as client:
+        client.login(f"LAB\\{SUZANF}", samba_users[SUZANF])
+        fetch(client)
+        assert gate.closed(client.port)["verifier"] == "winbind"
+
+
+def test_who_is_refused_by_a_domain(start: Start, certificates: Certificates, store: Versatile, samba: Samba,
+                                    workdir: Path) -> None:
+    gate = start_with_helpers(start, domain_config(certificates, store, samba, workdir))
+    right = samba_users[ALICE]
+    whys = set()
+    for who in (Client(ALICE, "wrong", domain="LAB"), Client("nobody", right, domain="LAB"),
+                Client("carol", right, domain="LAB"), Client(ALICE, right, domain="OTHER"),
+                Client(ALICE, right, domain="LAB", wrong_mic=True),
+                Client(ALICE, right, domain="LAB", binding=bytes(range(16))),
+                Client("Administrator", right, domain="LAB")):
+        mark = gate.log.mark()
+        with gate.connect("implicit") as client:
+            assert authenticate(client, who) == REFUSAL
+        whys.add(gate.log.wait("login_failed", since=mark)["why"])
+    assert len(whys) > 3
+    fetched(gate, Client(ALICE, right, domain="LAB", has_mic=False))
+    fetched(gate, Client(ALICE, right, domain="LAB", binding=bound(gate).binding))
+
+
+def test_curl_and_fetchmail_in_a_domain(start: Start, certificates: Certificates, store: Versatile, samba: Samba,
+                                        workdir: Path) -> None:
+    config = domain_config(certificates, store, samba, workdir, ntlm_level="v1", ntlm_domain="LAB")
+    gate = start_with_helpers(start, config)
+    settings, output = workdir / "curlrc", workdir / "mail"
+    settings.write_text(f'user = "LAB\\\\{ALICE}:{samba_users[ALICE]}"\n')
+    run(["curl", "--silent", "--show-error", "--config", str(settings), "--cacert", certificates.chain("ca"), "--ipv4",
+         "--login-options", "AUTH=NTLM", f"pop3s://localhost:{gate.port('pop3s')}/2", "--output", str(output)])
+    assert output.read_bytes() == mail.on_the_wire(MESSAGES[1])
+    done, delivered = fetchmail(gate, certificates, workdir, "stls", ALICE, samba_users[ALICE])
+    assert done.returncode == 0 and delivered.count(b"Subject: ") == len(MESSAGES), done
+
+
+def test_users_before_the_domain(start: Start, certificates: Certificates, store: Versatile, samba: Samba,
+                                 users: Users, workdir: Path) -> None:
+    config = domain_config(certificates, store, samba, workdir, verify=["users", "winbind"])
+    gate = start_with_helpers(start, config | {"users": users.section})
+    assert fetched(gate, ANNA)["verifier"] == "users"
+    assert fetched(gate, Client(ALICE, samba_users[ALICE]))["verifier"] == "winbind"
+
+
+def test_a_domain_that_is_away(start: Start, certificates: Certificates, store: Versatile, samba: Samba,
+                               workdir: Path) -> None:
+    """Nobody is called wrong, and service returns by itself."""
+    gate = start_with_helpers(start, domain_config(certificates, store, samba, workdir, ban_after=1))
+    alice = Client(ALICE, samba_users[ALICE], domain="LAB")
+    fetched(gate, alice)
+    samba.stop()
+    with gate.connect("implicit") as client:
+        assert authenticate(client, alice).startswith(UNAVAILABLE)
+    samba.restart()
+    until_it_works(lambda: fetched(gate, alice))
 
 
 # ---- configurations that cannot work

@@ -229,14 +229,14 @@ def test_another_domain(start: Start, samba: Samba, certificates: Certificates, 
 def test_another_program(start: Start, samba: Samba, certificates: Certificates) -> None:
     config = config_of(samba, certificates, command="/bin/echo")
     gate = start(config)
-    gate.expect("winbind_unusable", "helper_ended")
-    gate.allow("helper_delayed")
+    gate.expect("winbind_unusable")
+    gate.allow("helper_delayed", "helper_ended")  # depends on whether its worker gives it up before it ends
     assert gate.log.wait("winbind_unusable")["why"].startswith("/bin/echo says: --helper-protocol=")
 
 
 @pytest.mark.parametrize(("winbind", "why"), [
-    ({"command": "/nowhere/ntlm_auth"}, "cannot execute /nowhere/ntlm_auth: No such file or directory; install Samba's"),
-    ({"command": "/etc/passwd"}, "cannot execute /etc/passwd: Permission denied; install Samba's"),
+    ({"command": "/nowhere"}, "cannot execute /nowhere: No such file or directory; install Samba's winbind"),
+    ({"command": "/etc/passwd"}, "cannot execute /etc/passwd: Permission denied; install Samba's winbind"),
     ({"group": "nosuchgroup"}, 'there is no system group "nosuchgroup"; install Samba\'s winbind, or set group to'),
 ], ids=["command", "no program", "group"])
 def test_what_is_missing_is_refused(start: Start, samba: Samba, certificates: Certificates, workdir: Path,

@@ -2,6 +2,7 @@
 // ntlm-server-1), with the answers that Samba 4.17 was seen to give.
 #include "tests/kit/check.h"
 
+#include "backends/verify/helper_domain.h"
 #include "backends/verify/helper_question.h"
 #include "backends/verify/helper_reply.h"
 
@@ -268,6 +269,32 @@ static void test_refusals(void **state)
 	assert_null(helper_refusal(STR("")));
 }
 
+// Samba's challenge to a client without Unicode.
+static void test_domain(void **state)
+{
+	static const struct {
+		struct str answer, domain;
+	} rows[] = {
+	    {STR("TT "
+	         "TlRMTVNTUAACAAAAAwADADgAAAAGAoECqWEi0QcDiC4AAAAAAAAAADAAMAA7AAAABgEAAAAAAA9MQUIC"
+	         "AAYATABBAEIAAQAGAEQAQwAxAAQAAAADAAQAdgBtAAcACAAMx/n8kXndAQAAAAA=\n"),
+	        STR("LAB")},
+	    {STR("TT TlRMTVNTUAACAAAA\n"), STR("")},
+	    {STR("TT *\n"), STR("")},
+	    {STR("TT\n"), STR("")},
+	    {STR("BH NT_STATUS_UNSUCCESSFUL NT_STATUS_UNSUCCESSFUL\n"), STR("")},
+	    {STR(""), STR("")},
+	};
+	(void)state;
+	for (size_t i = 0; i < NUM(rows); i++) {
+		char room[64];
+		struct text out = TEXT(room);
+		check(rows[i].answer,
+		    helper_domain_parse(rows[i].answer, &out) == (rows[i].domain.len > 0));
+		check_str(rows[i].answer, text_str(&out), rows[i].domain);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -282,6 +309,7 @@ int main(void)
 	    cmocka_unit_test(test_long_lines),
 	    cmocka_unit_test(test_long_reason),
 	    cmocka_unit_test(test_refusals),
+	    cmocka_unit_test(test_domain),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
