@@ -173,6 +173,18 @@ static int error_behind_end(const struct stream *stream)
 	return error;
 }
 
+// Under TLS the end is a record, and comes with the bytes; in the clear the
+// kernel can be asked.
+bool stream_is_at_end(const struct stream *stream)
+{
+	uv_os_fd_t fd;
+	char next;
+	if (stream->tls || stream->ended)
+		return stream->ended;
+	return uv_fileno((const uv_handle_t *)&stream->tcp, &fd) == 0 &&
+	       recv(fd, &next, sizeof(next), MSG_PEEK | MSG_DONTWAIT) == 0;
+}
+
 static void take_end(struct stream *stream)
 {
 	int error = error_behind_end(stream);
