@@ -239,7 +239,7 @@ static void on_read(uv_stream_t *handle, ssize_t nread, const uv_buf_t *buffer)
 
 static bool wants_reading(const struct stream *stream)
 {
-	if (!stream->open || !stream->connected || stream->ended || stream->error)
+	if (!stream->open || stream->ended || stream->error)
 		return false;
 	if (stream_is_in_handshake(stream))
 		return true;
@@ -328,7 +328,6 @@ static void on_connected(uv_connect_t *request, int status)
 	}
 	stream->connected = true;
 	stream_tell(stream, STREAM_CONNECTED);
-	update_reading(stream);
 }
 
 void stream_connect(struct stream *stream, struct net *net, const struct addr *addr,
@@ -342,6 +341,7 @@ void stream_connect(struct stream *stream, struct net *net, const struct addr *a
 		free(request);
 		stream_break(stream, uv_strerror(status));
 	}
+	update_reading(stream); // which asks the kernel for both at once
 }
 
 static void begin_tls(struct stream *stream)
