@@ -47,11 +47,12 @@ def descriptors(pid: int) -> list[str]:
 
 
 def proportional_size(pid: int) -> int:
-    """Memory of the process in bytes, shared pages divided among those who share them (PSS)."""
-    for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
-        if line.startswith("Pss:"):
-            return int(line.split()[1]) * 1024
-    raise AssertionError(f"no Pss for process {pid}")
+    """Memory of the process in bytes, shared pages divided among those who share them (PSS).
+
+    Without those of files: whoever else runs the same program or libraries shares them, and gives them back by ending.
+    """
+    sizes = dict(line.split(":", 1) for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()[1:])
+    return sum(int(sizes[name].split()[0]) * 1024 for name in ("Pss_Anon", "Pss_Shmem"))
 
 
 @dataclass(frozen=True)
