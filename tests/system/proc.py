@@ -93,3 +93,20 @@ def holders(pids: list[int], clients: set[tuple[int, int]]) -> dict[tuple[int, i
                 if ports := sockets.get(os.readlink(entry.path)):
                     found[ports] = pid
     return found
+
+
+def _idle_sockets() -> set[str]:
+    """Sockets that listen, and those between processes of this machine."""
+    unix = [line.split()[6] for line in Path("/proc/net/unix").read_text().splitlines()[1:]]
+    rows = [line.split() for name in ("tcp", "tcp6") for line in Path(f"/proc/net/{name}").read_text().splitlines()[1:]]
+    return {f"socket:[{inode}]" for inode in [*unix, *(row[9] for row in rows if row[3] == "0A")]}
+
+
+def connections(pids: list[int]) -> list[str]:
+    """Other sockets that the processes hold.
+
+    No table has a connection that both sides have ended, though the process may not have heard of it, nor closed it.
+    """
+    idle = _idle_sockets()
+    links = {os.readlink(entry.path) for pid in pids for entry in os.scandir(f"/proc/{pid}/fd")}
+    return sorted(link for link in links - idle if link.startswith("socket:"))
