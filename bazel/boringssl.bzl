@@ -16,6 +16,13 @@ _VERSION = "13.0.0+r24"
 _SHA256 = "583b7aeee1fca68b8244d086cea6fca23bd19d517bd63f0b9de714e048f92a7d"
 _POOL = "pool/main/a/%s/%s_%s.orig.tar.xz" % (_NAME, _NAME, _VERSION)
 
+# Optimised across its files where popgate is linked. The ordinary machine code stands beside: whatever else
+# has some of BoringSSL in it links that, with -fno-lto, and need not wait for it.
+_LTO = {
+    "@popgate//bazel:opt": ["-flto=auto", "-ffat-lto-objects"],
+    "//conditions:default": [],
+}
+
 _APT_HELPER = ["/usr/lib/apt/apt-helper", "-o", "APT::Sandbox::User=root"]  # its own user may not write here
 _OTHER_WAY = "\nOr set BORINGSSL_ROOT to the prefix of a built BoringSSL (see the top of bazel/boringssl.bzl)."
 
@@ -85,6 +92,7 @@ def _use_debian(rctx):
     build = rctx.read("BUILD")
     build = build.replace('"-Werror",', '"-w", "-O3", "-fno-sanitize=undefined",')
     build = build.replace('"-std=c++14",', '"-std=c++14", "-fno-exceptions", "-fno-rtti",')
+    build = build.replace("boringssl_copts = ", "boringssl_copts = select(%s) + " % repr(_LTO), 1)
     rctx.file("BUILD", build)
 
 def _boringssl_impl(rctx):

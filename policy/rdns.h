@@ -9,7 +9,7 @@
 // tries x timeout, as names and their addresses are asked for one after the
 // other; with more servers than tries (at most RESOLVER_SERVERS_MAX), twice
 // servers x timeout, so that each is asked for both.  There are places for 8192
-// lookups (RDNS_UNAVAILABLE beyond that), of which 4000 ask at a time while the
+// lookups (RDNS_UNAVAILABLE beyond that), of which 6000 ask at a time while the
 // others wait for their turn.  Who owns a network (rdns_network) and has its
 // reverse zone be silent could take all of them; so each network has its share,
 // a small one when they are getting few.  When the name servers do not answer
@@ -38,10 +38,10 @@ struct rdns;
 enum {
 	RDNS_PLACES = 8192,
 	RDNS_PLACES_SHARE = 256, // of one network, when half of all are taken
-	// With at most two questions each; 192 of the resolver's are left to others.
-	RDNS_TURNS = 4000,
+	// With at most two questions each; 288 of the resolver's are left to others.
+	RDNS_TURNS = 6000,
 	RDNS_TURNS_SHARE = 512,
-	RDNS_TURNS_SMALL_SHARE = 64, // when half of all are taken
+	RDNS_TURNS_SMALL_SHARE = 256, // when half of all are taken: a whole /24 of IPv4
 };
 
 struct rdns_options {

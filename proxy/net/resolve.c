@@ -14,8 +14,10 @@
 // UDP socket, at times one TCP connection, and one try for each question.  A
 // lane takes SOCKET_QUERIES questions; then others are used until its last
 // answer came, and with that c-ares closes the socket.  Where all are full, as
-// when a slow zone is asked for all the time, the emptiest one goes on.  This
-// also keeps each socket's share of answers within what the kernel holds for it.
+// when a slow zone is asked for all the time, the emptiest one goes on.  The
+// kernel is to hold each socket's share of answers while we are busy, or those
+// sessions wait for a second try: by default it drops all but some 250.  It gives
+// SOCKET_BYTES or what it may (rmem_max).
 //
 // A question's memory is its query's.  A cancelled query stays with c-ares until
 // it ends, and counts as under way that long.  Nobody is called from within
@@ -40,6 +42,7 @@ enum {
 	LANES = 8, // some 75 KB each
 	LANE_SOCKETS = 2,
 	SOCKET_QUERIES = 64, // before it is replaced, once nothing is under way
+	SOCKET_BYTES = 1024 * 1024,
 	DNS_PORT = 53,
 };
 
@@ -588,13 +591,15 @@ static bool open_channel(struct lane *lane, const struct server *server, struct 
 	    .timeout = lane->resolver->timeout_ms,
 	    .tries = 1,
 	    .ndots = 1,
+	    .socket_receive_buffer_size = SOCKET_BYTES,
 	    .ednspsz = DNS_UDP_MAX,
 	    .lookups = lookups,
 	    .sock_state_cb = on_socket,
 	    .sock_state_cb_data = lane};
 	int given = ARES_OPT_FLAGS | ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES | ARES_OPT_NDOTS |
 	            ARES_OPT_EDNSPSZ | ARES_OPT_LOOKUPS | ARES_OPT_SOCK_STATE_CB |
-	            ARES_OPT_SERVERS | ARES_OPT_DOMAINS | ARES_OPT_SORTLIST | ARES_OPT_NOROTATE;
+	            ARES_OPT_SERVERS | ARES_OPT_DOMAINS | ARES_OPT_SORTLIST | ARES_OPT_NOROTATE |
+	            ARES_OPT_SOCK_RCVBUF;
 	struct ares_addr_port_node node = node_of_addr(&server->addr);
 	if (!succeeded(ares_init_options(&lane->channel, &options, given), why))
 		return false;

@@ -36,8 +36,8 @@
 
 enum {
 	RESOLVER_SERVERS_MAX = 4,
-	RESOLVER_BUSY_AT = 8192, // questions at a time
-	RESOLVER_DOWN_AT = 3,    // failures in a row
+	RESOLVER_BUSY_AT = 12288, // questions at a time
+	RESOLVER_DOWN_AT = 3,     // failures in a row
 	RESOLVER_RECHECK_MS = 30 * 1000,
 };
 

@@ -173,6 +173,18 @@ static int error_behind_end(const struct stream *stream)
 	return error;
 }
 
+// Under TLS the end is a record, and comes with the bytes; in the clear the
+// kernel can be asked.
+bool stream_is_at_end(const struct stream *stream)
+{
+	uv_os_fd_t fd;
+	char next;
+	if (stream->tls || stream->ended)
+		return stream->ended;
+	return uv_fileno((const uv_handle_t *)&stream->tcp, &fd) == 0 &&
+	       recv(fd, &next, sizeof(next), MSG_PEEK | MSG_DONTWAIT) == 0;
+}
+
 static void take_end(struct stream *stream)
 {
 	int error = error_behind_end(stream);
@@ -227,7 +239,7 @@ static void on_read(uv_stream_t *handle, ssize_t nread, const uv_buf_t *buffer)
 
 static bool wants_reading(const struct stream *stream)
 {
-	if (!stream->open || !stream->connected || stream->ended || stream->error)
+	if (!stream->open || stream->ended || stream->error)
 		return false;
 	if (stream_is_in_handshake(stream))
 		return true;
@@ -316,7 +328,6 @@ static void on_connected(uv_connect_t *request, int status)
 	}
 	stream->connected = true;
 	stream_tell(stream, STREAM_CONNECTED);
-	update_reading(stream);
 }
 
 void stream_connect(struct stream *stream, struct net *net, const struct addr *addr,
@@ -330,6 +341,7 @@ void stream_connect(struct stream *stream, struct net *net, const struct addr *a
 		free(request);
 		stream_break(stream, uv_strerror(status));
 	}
+	update_reading(stream); // which asks the kernel for both at once
 }
 
 static void begin_tls(struct stream *stream)

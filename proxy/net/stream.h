@@ -109,6 +109,11 @@ void stream_secure_server_after_preface(struct stream *stream, const struct tls_
 void stream_pause(struct stream *stream);
 void stream_resume(struct stream *stream);
 
+// Whether the peer's end is known to stand right behind the bytes that on_bytes
+// is given; for use there.  STREAM_ENDED comes all the same.  An owner that knows
+// can have its answer leave together with what the end leads to.
+bool stream_is_at_end(const struct stream *stream);
+
 // Our own address of the connection, port included; without a family once it is
 // gone.
 struct addr stream_local_addr(const struct stream *stream);

@@ -185,6 +185,23 @@ static void test_directions_end_apart(void **state)
 	assert_false(relay->client.failed || relay->store.failed);
 }
 
+// The last answer waits for the end, and so leaves in one packet with it.
+static void test_last_bytes(void **state)
+{
+	struct bench *bench = *state;
+	int fd = bench_join_socket(bench);
+	struct pump pump = pump_between(&bench->far.stream, &bench->near.stream, MARK);
+	struct str last = STR("+OK bye\r\n");
+	char room[32];
+	assert_int_equal(pump_last_bytes(&pump, last), last.len);
+	assert_true(pump_last_line_is(&pump, STR("+OK")));
+	assert_true(recv(fd, room, sizeof(room), MSG_DONTWAIT) < 0);
+	end_finish(&bench->near);
+	assert_int_equal(recv(fd, room, sizeof(room), MSG_DONTWAIT), last.len);
+	assert_int_equal(recv(fd, room, sizeof(room), MSG_DONTWAIT), 0);
+	close(fd);
+}
+
 // However the network splits a line, its beginning and its end are seen.
 static void test_last_line(void **state)
 {
@@ -262,6 +279,7 @@ int main(void)
 	    RELAY_ROW(test_stops_reading, secure_accepting),
 	    RELAY_ROW(test_directions_end_apart, clear_accepting),
 	    RELAY_ROW(test_directions_end_apart, secure_accepting),
+	    RELAY_ROW(test_last_bytes, clear_accepting),
 	    RELAY_ROW(test_last_line, clear_accepting),
 	    RELAY_ROW(test_previous_line, clear_accepting),
 	};

@@ -591,6 +591,24 @@ static void test_more_than_there_are_places(void **state)
 	assert_int_equal(fixture->done, TOO_MANY);
 }
 
+// Neighbours too, as far as IPv4 is concerned.
+static void test_five_thousand_ask_at_once(void **state)
+{
+	enum { CLIENTS = 5000, NEIGHBOURS = 250 };
+	(void)state;
+	fixture->zone.otherwise = ZONE_NOTHING;
+	open_rdns(PATIENT_MS, LONG_MS);
+	for (unsigned i = 0; i < CLIENTS; i++) {
+		struct addr addr = addr_number(i / NEIGHBOURS);
+		addr.v4.sin_addr.s_addr += htonl(i % NEIGHBOURS);
+		start_at(&fixture->ops[i], &addr);
+		if (i % AT_A_TIME == 0)
+			settle();
+	}
+	WAIT(fixture->zone.heard_reverse == CLIENTS);
+	assert_int_equal(fixture->done, 0);
+}
+
 // The n-th address of a network whose zone is silent.
 static void start_flood(size_t i, unsigned n)
 {
@@ -821,6 +839,7 @@ int main(void)
 	    ROW(test_close_drops_all),
 	    ROW(test_as_many_as_there_are_places),
 	    ROW(test_more_than_there_are_places),
+	    ROW(test_five_thousand_ask_at_once),
 	    ROW(test_flood_from_one_network),
 	    ROW(test_expiry),
 	    ROW(test_refresh_ahead),

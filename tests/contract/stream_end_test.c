@@ -54,6 +54,39 @@ static void test_end_in_a_line(void **state)
 	assert_true(stream_has_input(&bench->near.stream));
 }
 
+static bool was_at_end;
+
+static size_t take_and_ask(struct end *end, struct str bytes)
+{
+	assert_false(was_at_end);
+	was_at_end = stream_is_at_end(&end->stream);
+	return bytes.len;
+}
+
+// Where bytes and the end are here together, they can be told to be the last;
+// and no others.
+static void test_last_bytes_are_known(void **state)
+{
+	struct bench *bench = *state;
+	bench_join(bench);
+	was_at_end = false;
+	bench->near.take = take_and_ask;
+	end_write(&bench->far, STR("first"));
+	WAIT_UNTIL(bench, bench->near.taken == 5);
+	assert_false(was_at_end);
+	end_pause(&bench->near);
+	end_write(&bench->far, STR("kept"));
+	WAIT_UNTIL(bench, stream_has_input(&bench->near.stream)); // and reads no more
+	end_write(&bench->far, STR("last"));
+	end_finish(&bench->far);
+	bench_settle(bench);
+	end_resume(&bench->near);
+	WAIT_UNTIL(bench, bench->near.events[STREAM_ENDED]);
+	assert_true(was_at_end);
+	assert_int_equal(bench->near.taken_at_end, 13);
+	assert_int_equal(bench->near.offers, 3);
+}
+
 // A client that sends RETR 1, QUIT and its end still gets its whole message.
 static void test_half_close(void **state)
 {
@@ -417,6 +450,7 @@ int main(void)
 	    ALL_ROWS(test_end_comes_after_bytes),
 	    ALL_ROWS(test_end_waits_for_each_byte),
 	    ALL_ROWS(test_end_in_a_line),
+	    ALL_ROWS(test_last_bytes_are_known),
 	    ALL_ROWS(test_half_close),
 	    ALL_ROWS(test_finish_behind_queue),
 	    ALL_ROWS(test_bare_fin),

@@ -69,11 +69,12 @@ def descriptor(pid: int, number: int) -> str:
 
 
 def proportional_size(pid: int) -> int:
-    """Memory of the process in bytes, shared pages divided among those who share them (PSS)."""
-    for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
-        if line.startswith("Pss:"):
-            return int(line.split()[1]) * 1024
-    raise AssertionError(f"no Pss for process {pid}")
+    """Memory of the process in bytes, shared pages divided among those who share them (PSS).
+
+    Without those of files: whoever else runs the same program or libraries shares them, and gives them back by ending.
+    """
+    sizes = dict(line.split(":", 1) for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()[1:])
+    return sum(int(sizes[name].split()[0]) * 1024 for name in ("Pss_Anon", "Pss_Shmem"))
 
 
 @dataclass(frozen=True)
@@ -114,3 +115,20 @@ def holders(pids: list[int], clients: set[tuple[int, int]]) -> dict[tuple[int, i
                 if ports := sockets.get(os.readlink(entry.path)):
                     found[ports] = pid
     return found
+
+
+def _idle_sockets() -> set[str]:
+    """Sockets that listen, and those between processes of this machine."""
+    unix = [line.split()[6] for line in Path("/proc/net/unix").read_text().splitlines()[1:]]
+    rows = [line.split() for name in ("tcp", "tcp6") for line in Path(f"/proc/net/{name}").read_text().splitlines()[1:]]
+    return {f"socket:[{inode}]" for inode in [*unix, *(row[9] for row in rows if row[3] == "0A")]}
+
+
+def connections(pids: list[int]) -> list[str]:
+    """Other sockets that the processes hold.
+
+    No table has a connection that both sides have ended, though the process may not have heard of it, nor closed it.
+    """
+    idle = _idle_sockets()
+    links = {os.readlink(entry.path) for pid in pids for entry in os.scandir(f"/proc/{pid}/fd")}
+    return sorted(link for link in links - idle if link.startswith("socket:"))

@@ -21,7 +21,7 @@ from certs import Certificates
 from clients import DEADLINE, Ending, Raw, until_it_works
 from load import Load, Lost
 from popgate import LISTENERS, Config, Event, Popgate, client_port_of, is_sanitized, run_command, site
-from proc import Usage, holders, state, usage, wait_gone
+from proc import Usage, connections, holders, state, usage, wait_gone
 from stores import USERS, Dovecot
 
 Start = Callable[..., Popgate]
@@ -63,23 +63,21 @@ def settled(gate: Popgate, workers: int) -> Usage:
 
     Every worker has served somebody by then: the first session makes a worker hold a little more for good.
     """
-    fresh, ports = set(gate.wait_workers(workers)), set()
+    fresh = set(gate.wait_workers(workers))
     for mode in itertools.islice(itertools.cycle(LISTENERS), 1000):
         with gate.connect(mode) as client:
             client.login(*BERT)
             fresh -= set(holders(list(fresh), {client.ports}).values())
             finish([client])
-            gate.closed(client.port)
-            ports.add(client.ports)
         if not fresh:
-            until_it_works(lambda: assert_let_go(gate, ports))
+            until_it_works(lambda: assert_idle(gate))
             return usage(gate.pid)
     raise AssertionError(f"workers {fresh} get no sessions")
 
 
-def assert_let_go(gate: Popgate, ports: set[tuple[int, int]]) -> None:
-    """A connection outlives its session's closing line until the client ends it too."""
-    assert not holders(gate.workers(), ports)
+def assert_idle(gate: Popgate) -> None:
+    """A connection outlives its session's closing line until popgate has heard that the client ended it too."""
+    assert not connections(gate.workers())
 
 
 def assert_nothing_leaked(before: Usage, after: Usage) -> None:
