@@ -109,6 +109,8 @@ static bool read_target(struct str word, struct text *why)
 	}
 	if (!word.len || word.len > CLAIM_PART_MAX)
 		return refuse(why, word, "has no length that a name can have");
+	if (str_has_control(word))
+		return refuse(why, word, "has a control character");
 	if (str_find(word, '{') < word.len || str_find(word, '}') < word.len)
 		return refuse(why, word, "has a brace, which has a meaning in map rules only");
 	return true;

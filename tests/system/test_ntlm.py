@@ -9,6 +9,7 @@ import json
 import os
 import shutil
 import subprocess
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -352,6 +353,19 @@ def test_failures_look_the_same(gate: Popgate, users: Users) -> None:
     refused(gate, Client("dora", SECRET), "the user may not log in by this method")
 
 
+def test_failures_take_the_same_time(start: Start, certificates: Certificates, store: Versatile, users: Users) -> None:
+    """The answer comes one login_delay after the question, whatever had to be done for it."""
+    delay = 0.4
+    gate = start(config_of(certificates, store, users, login_delay="400ms", login_delay_max="400ms"))
+    for number, who in enumerate((STRANGER, Client("nobody", SECRET), Client("root", SECRET))):
+        with gate.connect("implicit", source=f"127.0.0.{number + 2}") as client:
+            answer = base64.b64encode(who.authenticate(ask_for_challenge(client)))
+            began = time.monotonic()
+            assert client.ask(answer) == REFUSAL
+            taken = time.monotonic() - began
+        assert delay - 0.01 <= taken < delay + 0.3, (who.user, taken)
+
+
 def test_user_and_pass_after_ntlm_that_failed(gate: Popgate) -> None:
     with gate.connect("implicit") as client:
         assert authenticate(client, STRANGER) == REFUSAL
@@ -632,6 +646,7 @@ def test_a_domain_that_is_away(start: Start, certificates: Certificates, store: 
     gate = start_with_helpers(start, domain_config(certificates, store, samba, workdir, ban_after=1))
     alice = Client(ALICE, samba_users[ALICE], domain="LAB")
     fetched(gate, alice)
+    gate.expect("winbind_failed")
     samba.stop()
     with gate.connect("implicit") as client:
         assert authenticate(client, alice).startswith(UNAVAILABLE)

@@ -48,6 +48,7 @@ static const struct {
     {STR("anna \"\"\n"), "list:1: \"\" has no length"},
     {STR("anna a\r\n\r\nLAB\\b b\nANNA c\n"), "list:4: the same name stands in line 1"},
     {STR("anna@lab a\nLAB\\anna b\n"), "list:2: the same name stands in line 1"},
+    {STR("anna \"a\tb\"\n"), "list:1: \"a?b\" has a control character"},
     {STR("anna a\0\n"), "list:1: it has a control character"},
     {STR("\xff\xfe"
          "a\0"),

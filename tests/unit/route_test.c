@@ -102,6 +102,21 @@ static void test_mapped(void **state)
 	config_free(&config);
 }
 
+static void test_backends_of_domains(void **state)
+{
+	(void)state;
+	struct problems problems;
+	struct config *config = load(map);
+	problems_init(&problems);
+	struct routes *routes = routes_new(config, &config->listeners[0], &problems);
+	assert_int_equal(routes_backend_of_domain(routes, STR("Contoso")), 1);
+	assert_int_equal(routes_backend_of_domain(routes, STR("LAB")), 0);
+	assert_int_equal(routes_backend_of_domain(routes, STR("OTHER")), 0);
+	assert_int_equal(routes_backend_of_domain(routes, STR("")), 0);
+	routes_free(&routes);
+	config_free(&config);
+}
+
 static void test_without_map(void **state)
 {
 	(void)state;
@@ -182,6 +197,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_mapped),
+	    cmocka_unit_test(test_backends_of_domains),
 	    cmocka_unit_test(test_without_map),
 	    cmocka_unit_test(test_too_long),
 	    cmocka_unit_test(test_refused),
