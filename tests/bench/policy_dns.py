@@ -7,12 +7,14 @@ Each client comes from an address and a network of its own, by PROXY protocol, a
 which would only hide the wait.  Beside the listener whose policy has a `domain` rule there is one with the same policy
 without.
 
-popgate's one worker has core 0 to itself; on core 1 are the clients, and a name server that answers each question
-after the same time, both in processes of their own.  Arrivals are timed by the kernel, so that a slow client counts
-for little; what counts is the time from the header that is sent to the greeting that arrives, and in between, at the
-name server, from each question's arrival to its answer.
+popgate's one worker is on core 0; on core 1 are the clients, and a name server that answers each question after the
+same time, both in processes of their own.  All go before whatever else runs here, if they may (root): otherwise much
+of what is measured is others' work, from 7 ms on a quiet machine to a second on a busy one.  Arrivals are timed by the
+kernel, so that a slow client counts for little; what counts is the time from the header that is sent to the greeting
+that arrives, and in between, at the name server, from each question's arrival to its answer.
 
-Prints milliseconds, and ends with 1 when a client was not greeted.
+Prints milliseconds, and ends with 1 when a client was not greeted, or one of a cold cache waited more than MAY_COST
+longer than DNS took and than any without a rule about names did, whose clients came at the same times.
 """
 
 import collections
@@ -46,7 +48,10 @@ from stores import free_port
 
 CLIENTS = 5000
 DELAY = 0.05  # of each answer; a name needs two, one after the other
+LONG_DELAY = 0.3  # all clients come within two of these
+MAY_COST = 0.005
 GATE_CORE, CLIENT_CORE = {0}, {1}
+GATE_PRIORITY, CLIENT_PRIORITY, SERVER_PRIORITY = 1, 1, 2  # the name server must be there when it is asked
 DEADLINE = 30.0
 
 TRIES, TIMEOUT_MS = 2, 250  # of a resolver that nobody answers
@@ -78,6 +83,12 @@ def receive(one: socket.socket) -> tuple[bytes, float, Any]:
         return data, now(), peer
     seconds, nanoseconds = struct.unpack("qq", extra[0][2])
     return data, (seconds * 10**9 + nanoseconds - START) / 1e9, peer
+
+
+def go_first(pid: int, priority: int) -> None:
+    """From now on the process is not kept from its core by usual ones."""
+    with contextlib.suppress(PermissionError):
+        os.sched_setscheduler(pid, os.SCHED_FIFO, os.sched_param(priority))
 
 
 class Helper:
@@ -127,9 +138,9 @@ def answer(message: bytes) -> tuple[str, bytes]:
 
 
 def serve_names(orders: Connection, udp: socket.socket) -> None:
-    """Body of the name server's process; tells what it was asked since it was last told to."""
-    with contextlib.suppress(PermissionError):
-        os.nice(-10)  # it must be there when it is asked
+    """Body of the name server's process; told the delay from now on, it tells what it was asked since the last time."""
+    go_first(0, SERVER_PRIORITY)
+    delay = DELAY
     stamp_arrivals(udp)
     udp.setblocking(False)
     asked: dict[str, Asked] = collections.defaultdict(Asked)
@@ -143,13 +154,13 @@ def serve_names(orders: Connection, udp: socket.socket) -> None:
                     message, when, peer = receive(udp)
                     address, reply = answer(message)
                     asked[address].questions.append(when)
-                    waiting.append((when + DELAY, address, reply, peer))
+                    waiting.append((when + delay, address, reply, peer))
         while waiting and waiting[0][0] <= now():
             _due, address, reply, peer = waiting.popleft()
             udp.sendto(reply, peer)
             asked[address].answers.append(now())
         if orders in ready:
-            orders.recv()
+            delay = orders.recv()
             orders.send(dict(asked))
             asked.clear()
 
@@ -229,6 +240,7 @@ class Clients:
 
 def visit_all(orders: Connection) -> None:
     """Body of the clients' process."""
+    go_first(0, CLIENT_PRIORITY)
     while True:
         orders.send(Clients(orders.recv()).run())
 
@@ -293,19 +305,23 @@ def gate_for(directory: Path, server: str, on_dns_failure: str, **resolver: Any)
         gate.allow("log_lines_lost")  # nobody reads as fast as this
         for worker in gate.workers():
             os.sched_setaffinity(worker, GATE_CORE)
+            go_first(worker, GATE_PRIORITY)
         yield gate
         gate.stop()
     finally:
         gate.kill()
 
 
-def measure_cold(gate: Popgate, clients: Helper, server: Helper, first: int, at_once: int) -> None:
+def measure_cold(gate: Popgate, clients: Helper, server: Helper, first: int, at_once: int, delay: float) -> None:
     """Addresses that nobody has asked for yet; then the same at the same times, without a name's being asked for."""
+    global failures
     sources = addresses(first, CLIENTS)
+    ports = gate.port("named"), gate.port("bare")
     title(f"cold cache, {CLIENTS} clients, {at_once} at once")
-    named = clients.ask(Plan([(gate.port("named"), source) for source in sources], at_once))
-    bare = clients.ask(Plan([(gate.port("bare"), source) for source in sources], starts=[v.start for v in named]))
-    asked = server.ask("what")
+    server.ask(delay)
+    named = clients.ask(Plan([(ports[0], source) for source in sources], at_once))
+    bare = clients.ask(Plan([(ports[1], source) for source in sources], starts=[v.start for v in named]))
+    asked = server.ask(DELAY)
     visits = [(visit, asked[visit.address]) for visit in greeted(named)]
     spent = [sum(one.answers) - sum(one.questions) for _visit, one in visits]
     show("at the name server", spread(spent))
@@ -316,7 +332,10 @@ def measure_cold(gate: Popgate, clients: Helper, server: Helper, first: int, at_
                   spread([visit.wait - time_there for (visit, _one), time_there in zip(visits, spent)]))
     without = show("without a rule about names", spread([visit.wait for visit in greeted(bare)]))
     show("after the last answer, over that", [a - b for a, b in zip(after, without)])
-    show("in all, over that", [a - b for a, b in zip(beyond, without)])
+    over = show("in all, over that", [a - b for a, b in zip(beyond, without)])
+    if over[-1] > 1000 * MAY_COST:
+        failures += 1
+        print(f"    the largest is more than {1000 * MAY_COST:g}")
     waiting = most_at_once([(visit.sent, visit.heard) for visit, _one in visits])
     print(f"    {'waiting at a time, at most':46}{waiting:10}")
     if more := sum(len(one.questions) != 2 for _visit, one in visits):
@@ -327,9 +346,9 @@ def measure_warm(gate: Popgate, clients: Helper, server: Helper) -> None:
     """Addresses whose names are known, on both listeners in turn."""
     sources = addresses(0, CLIENTS)
     title(f"warm cache, {CLIENTS} clients, one after the other")
-    greeted(clients.ask(Plan([(gate.port("named"), source) for source in sources])))
-    server.ask("what")
     ports = gate.port("named"), gate.port("bare")
+    greeted(clients.ask(Plan([(ports[0], source) for source in sources])))
+    server.ask(DELAY)
     plan = Plan([(port, source) for i, source in enumerate(sources) for port in (ports, ports[::-1])[i % 2]])
     waits: dict[int, list[float]] = {port: [] for port in ports}
     visits = clients.ask(plan)
@@ -339,7 +358,7 @@ def measure_warm(gate: Popgate, clients: Helper, server: Helper) -> None:
     named, bare = (show(what, spread(waits[port])) for what, port in
                    zip(("with a rule about names", "without a rule about names"), ports))
     show("ratio", [a / b for a, b in zip(named, bare)])
-    if asked := server.ask("what"):
+    if asked := server.ask(DELAY):
         print(f"    {len(asked)} were asked for all the same")
 
 
@@ -371,8 +390,8 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="popgate-bench-") as scratch:
         os.chmod(scratch, 0o755)
         with gate_for(Path(scratch, "alive"), f"127.0.0.1:{udp.getsockname()[1]}", "deny") as gate:
-            for number, at_once in enumerate((100, 1000, CLIENTS)):
-                measure_cold(gate, clients, server, number * CLIENTS, at_once)
+            for number, (at_once, delay) in enumerate(((100, DELAY), (1000, DELAY), (CLIENTS, LONG_DELAY))):
+                measure_cold(gate, clients, server, number * CLIENTS, at_once, delay)
             measure_warm(gate, clients, server)
         measure_dead(Path(scratch, "one"), clients, BREAKER_ROW, 1)
         measure_dead(Path(scratch, "many"), clients, CLIENTS, 1000)
