@@ -93,8 +93,8 @@ static _Noreturn void be_helper(const struct script *script, int fd)
 {
 	if (script->at_once)
 		say(fd, script->at_once);
-	for (size_t i = 0; i < ANSWERS && read_question(fd); i++) {
-		const char *answer = script->answers[i];
+	for (size_t i = 0; read_question(fd); i++) {
+		const char *answer = i < ANSWERS ? script->answers[i] : NULL;
 		while (answer && !*answer)
 			pause();
 		if (!answer)
