@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <termios.h>
@@ -21,15 +22,30 @@ static void on_signal(int number)
 	caught = number;
 }
 
+// Where a line comes from, and the signals that are let through while it is waited
+// for; NULL: those that are let through anyway.
+struct source {
+	int fd;
+	const sigset_t *mask;
+};
+
+// As read(2).  A signal can come only while this waits, so that none is missed
+// between a look whether it came and the waiting.
+static ssize_t read_byte(const struct source *source, char *out)
+{
+	struct pollfd poll = {.fd = source->fd, .events = POLLIN};
+	return ppoll(&poll, 1, NULL, source->mask) < 0 ? -1 : read(source->fd, out, 1);
+}
+
 // A line without its end.  False at the end of input, on an error, and when it is
 // too long; errno tells which: 0, what read(2) says, EMSGSIZE.
-static bool read_line(int fd, struct secret *out)
+static bool read_line(const struct source *source, struct secret *out)
 {
 	char room[PROMPT_MAX + 1];
 	size_t len = 0;
 	ssize_t n;
 	errno = 0;
-	while ((n = read(fd, room + len, 1)) == 1 && room[len] != '\n' && len < PROMPT_MAX)
+	while ((n = read_byte(source, room + len)) == 1 && room[len] != '\n' && len < PROMPT_MAX)
 		len++;
 	bool is_whole = n == 1 ? room[len] == '\n' : n == 0 && len;
 	if (n == 1 && !is_whole)
@@ -53,20 +69,22 @@ static void explain(const char *where, struct text *why)
 		    errno ? strerror(errno) : "");
 }
 
-static bool ask(int fd, const char *again, const char *question, struct secret *out)
+static bool ask(
+    const struct source *source, const char *again, const char *question, struct secret *out)
 {
-	dprintf(fd, "%s%s: ", again, question);
-	bool answered = read_line(fd, out);
+	dprintf(source->fd, "%s%s: ", again, question);
+	bool answered = read_line(source, out);
 	int error = errno;
-	dprintf(fd, "\n"); // the one that was typed is not shown
+	dprintf(source->fd, "\n"); // the one that was typed is not shown
 	errno = error;
 	return answered;
 }
 
-static bool ask_twice(int fd, const char *question, struct secret *out, struct text *why)
+static bool ask_twice(
+    const struct source *source, const char *question, struct secret *out, struct text *why)
 {
 	struct secret again = {0};
-	bool answered = ask(fd, "", question, out) && ask(fd, "Again, ", question, &again);
+	bool answered = ask(source, "", question, out) && ask(source, "Again, ", question, &again);
 	if (!answered)
 		explain("the terminal", why);
 	else if (!secret_equals(&again, secret_reveal(out)))
@@ -75,38 +93,51 @@ static bool ask_twice(int fd, const char *question, struct secret *out, struct t
 	return !why->len;
 }
 
-// Signals end the reading; what they would have done is done afterwards.
-static void catch_signals(struct sigaction *old)
+// What stands when no password is asked for.
+struct usual {
+	struct termios terminal;
+	struct sigaction actions[SIGNALS];
+	sigset_t mask;
+};
+
+// Signals end the waiting; what they would have done is done afterwards.
+static void catch_signals(struct usual *usual)
 {
 	const struct sigaction action = {.sa_handler = on_signal};
+	sigset_t ours;
+	sigemptyset(&ours);
 	caught = 0;
-	for (int i = 0; i < SIGNALS; i++)
-		sigaction(signals[i], &action, &old[i]);
+	for (int i = 0; i < SIGNALS; i++) {
+		sigaddset(&ours, signals[i]);
+		sigaction(signals[i], &action, &usual->actions[i]);
+	}
+	sigprocmask(SIG_BLOCK, &ours, &usual->mask);
 }
 
-static void let_signals_go(const struct sigaction *old)
+static void let_signals_go(const struct usual *usual)
 {
 	for (int i = 0; i < SIGNALS; i++)
-		sigaction(signals[i], &old[i], NULL);
+		sigaction(signals[i], &usual->actions[i], NULL);
 	if (caught)
 		raise(caught);
+	sigprocmask(SIG_SETMASK, &usual->mask, NULL);
 }
 
 static bool ask_without_echo(int fd, const char *question, struct secret *out, struct text *why)
 {
-	struct termios usual, silent;
-	struct sigaction old[SIGNALS];
-	if (tcgetattr(fd, &usual) < 0) {
+	struct usual usual;
+	const struct source source = {fd, &usual.mask};
+	if (tcgetattr(fd, &usual.terminal) < 0) {
 		text_addf(why, "cannot ask for a password: %s", strerror(errno));
 		return false;
 	}
-	silent = usual;
+	struct termios silent = usual.terminal;
 	silent.c_lflag &= ~(tcflag_t)(ECHO | ECHOE | ECHOK | ECHONL);
-	catch_signals(old);
+	catch_signals(&usual);
 	tcsetattr(fd, TCSAFLUSH, &silent);
-	bool answered = ask_twice(fd, question, out, why);
-	tcsetattr(fd, TCSAFLUSH, &usual);
-	let_signals_go(old);
+	bool answered = ask_twice(&source, question, out, why);
+	tcsetattr(fd, TCSAFLUSH, &usual.terminal);
+	let_signals_go(&usual);
 	return answered;
 }
 
@@ -125,9 +156,9 @@ bool prompt_password(const char *question, struct secret *out, struct text *why)
 
 bool prompt_read_line(struct secret *out, struct text *why)
 {
-	caught = 0;
-	bool read = read_line(STDIN_FILENO, out);
-	if (!read)
+	const struct source source = {STDIN_FILENO, NULL};
+	bool answered = read_line(&source, out);
+	if (!answered)
 		explain("standard input", why);
-	return read;
+	return answered;
 }

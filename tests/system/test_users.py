@@ -1,11 +1,13 @@
 """`popgate user`: the command that keeps users of popgate's own, as an administrator runs it."""
 
+import contextlib
 import csv
 import io
 import json
 import os
 import pty
 import re
+import select
 import shutil
 import signal
 import stat
@@ -174,19 +176,21 @@ class Terminal:
     def wait_for(self, words: str) -> None:
         end = time.monotonic() + DEADLINE
         while words not in self.shown:
-            assert time.monotonic() < end
-            self.shown += os.read(self.fd, 1024).decode()
+            self.shown += self._read(end).decode()
+
+    def _read(self, end: float) -> bytes:
+        assert select.select([self.fd], [], [], max(0.0, end - time.monotonic()))[0], f"only {self.shown!r} was shown"
+        return os.read(self.fd, 1024)
 
     def type(self, text: str) -> None:
         os.write(self.fd, text.encode())
 
     def end(self) -> int:
         """Waits for the end; the exit status, negative for a signal."""
-        try:
-            while piece := os.read(self.fd, 1024):
+        end = time.monotonic() + DEADLINE
+        with contextlib.suppress(OSError):  # the other end of the terminal is closed
+            while piece := self._read(end):
                 self.shown += piece.decode()
-        except OSError:
-            pass  # the other end of the terminal is closed
         os.close(self.fd)
         return os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
 
