@@ -99,7 +99,6 @@ def test_an_unknown_key_is_named_with_its_place_and_the_nearest_known_one(workdi
     ("log", ["stderr"], ["log"]),
     ("defaults", {"backend": "stoer"}, ["stoer"]),
     ("defaults", {"backend": "store", "login": ["basic", "telepathy"]}, ["telepathy"]),
-    ("defaults", {"backend": "store", "login": ["ntlm"]}, ["ntlm"]),
     ("defaults", {"backend": "store", "login": ["membership"]}, ["membership"]),
     ("defaults", {"backend": "store", "max_command_size": "39"}, ["max_command_size", "40"]),
     ("defaults", {"backend": "store", "session_timeout": "-1s"}, ["session_timeout"]),
