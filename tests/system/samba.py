@@ -12,7 +12,8 @@ waits for the first.
     samba.freeze(); samba.thaw()                         # there, but silent
 
 `USERS` are the accounts and their passwords, `DISABLED` one that may not log in.  What the controller takes of NTLM is
-`level`, in the words of smb.conf's `ntlm auth`; a restart puts another one in force.
+`level`, in the words of smb.conf's `ntlm auth`; a restart puts another one in force.  winbind judges as many logins at a
+time as `connections` says (smb.conf's `winbind max domain connections`, whose default is 1), whoever asks.
 """
 
 import contextlib
@@ -60,9 +61,10 @@ class Samba:
 
     package = "samba"
 
-    def __init__(self, directory: Path, *, level: str = "ntlmv1-permitted"):
+    def __init__(self, directory: Path, *, level: str = "ntlmv1-permitted", connections: int = 4):
         self.directory = directory
         self.level = level
+        self.connections = connections
         self.config = directory / "smb.conf"
         self._process: subprocess.Popen | None = None
         self._lock: Any = None
@@ -200,7 +202,7 @@ class Samba:
     interfaces = lo
     bind interfaces only = yes
     ntlm auth = {self.level}
-    winbind max domain connections = 4
+    winbind max domain connections = {self.connections}
     winbindd socket directory = {SOCKETS}
     private dir = {here}/private
     state directory = {here}/state
@@ -214,10 +216,10 @@ class Samba:
 """)
 
 
-def make_samba(directory: Path) -> Samba:
+def make_samba(directory: Path, **options: Any) -> Samba:
     """A domain controller that runs; raises when something is missing."""
     directory.mkdir()
-    samba = Samba(directory)
+    samba = Samba(directory, **options)
     samba.provision()
     samba.start()
     return samba
