@@ -4,11 +4,21 @@
 #include <stdio.h>
 #include <time.h>
 
-double now_s(void)
+static double read_clock(clockid_t clock)
 {
 	struct timespec now;
-	clock_gettime(CLOCK_MONOTONIC, &now);
+	clock_gettime(clock, &now);
 	return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
+}
+
+double now_s(void)
+{
+	return read_clock(CLOCK_MONOTONIC);
+}
+
+double spent_s(void)
+{
+	return read_clock(CLOCK_PROCESS_CPUTIME_ID);
 }
 
 void print(const char *what, double figure, const char *unit)

@@ -1,10 +1,13 @@
-// figures.h: what benchmarks share: a clock, a line, and random numbers.
+// figures.h: what benchmarks share: clocks, a line, and random numbers.
 #ifndef POPGATE_TESTS_BENCH_FIGURES_H
 #define POPGATE_TESTS_BENCH_FIGURES_H
 
 #include <stdint.h>
 
 double now_s(void);
+
+// Processor time that this process has had, which other programs hardly change.
+double spent_s(void);
 
 // A line: what was measured, how much, in which unit.
 void print(const char *what, double figure, const char *unit);

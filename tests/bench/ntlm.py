@@ -4,12 +4,14 @@
     bazel build //proxy:popgate //tests/bench:login_load //tests/bench:quick_store
     tests/bench/ntlm.py load                500 logins a second by users.db, TLS handshakes included, on one core
     tests/bench/ntlm.py costs               processor time of sessions that log in one way or another; needs perf
-    tests/bench/ntlm.py winbind             logins a second through 1, 2 and 4 helpers of a Samba domain; needs root
+    tests/bench/ntlm.py winbind             logins a second through 1, 2 and 4 helpers of a Samba domain, beside what as
+                                            many helpers do that are asked directly; needs root, winbind and samba
 
 popgate's one worker has core 0 to itself; the clients (login_load.c) and the store (quick_store.c), which takes every
 login at once, have core 1.  Where times are measured, all three go before whatever else runs on the machine (SCHED_FIFO),
 if the kernel permits it.  `load` ends with 1 when 1 of 100 logins takes more than 20 ms, `costs` when a session by NTLM
-costs more than 1.3 times one by USER and PASS.
+costs more than 1.3 times one by USER and PASS.  Where winbind is measured, everything has all cores: what a core does
+for the domain controller and the clients, it does not do for popgate, and the column `cores` tells when none is left.
 """
 
 import argparse
@@ -47,15 +49,18 @@ EVERYWHERE = "0-1023"
 USERS = 100_000  # as login_load.c has it
 PASSWORD, MASTER_PASSWORD = "S\u00e9same 1", "all mine"
 
+HELPERS = (1, 2, 4)
+AT_ONCE = 8  # sessions for each, so that it never waits for one
+
 WANTED_MS = 20.0  # 99 of 100 logins
 WANTED_RATIO = 1.3
 
 # What is compared by `costs`: listener and mechanism; the first is what the others are compared with.
 WAYS = {
     "pass": ("judged-by-store", "pass"),
-    "pass, users": ("users-master", "pass"),
-    "ntlm, master": ("users-master", "ntlm"),
-    "ntlm, stored": ("users-stored", "ntlm"),
+    "pass-users": ("users-master", "pass"),
+    "ntlm-master": ("users-master", "ntlm"),
+    "ntlm-stored": ("users-stored", "ntlm"),
     "ntlm-ir": ("users-master", "ntlm-ir"),
 }
 
@@ -246,11 +251,14 @@ def measure_costs(options: argparse.Namespace, directory: Path) -> int:
                   for _round in range(options.rounds)]
     report(list(WAYS), rounds)
     what = "processor time, us"
-    ratio = statistics.median(costs[list(WAYS).index("ntlm, master")][what] / costs[0][what] for costs in rounds)
+    ratio = statistics.median(costs[list(WAYS).index("ntlm-master")][what] / costs[0][what] for costs in rounds)
     return int(ratio > WANTED_RATIO)
 
 
 # ---- winbind ---------------------------------------------------------------------------------------------------------
+
+
+Pace = tuple[float, float]  # logins a second, and the cores that all our processes took
 
 
 def question(user: str) -> bytes:
@@ -263,60 +271,79 @@ def question(user: str) -> bytes:
 
 
 class Helper:
-    """ntlm_auth, asked directly."""
+    """ntlm_auth, asked directly and without a pause."""
 
-    def __init__(self, controller: samba.Samba):
+    def __init__(self, controller: samba.Samba, line: bytes):
         self._process = subprocess.Popen([*controller.ntlm_auth, "--helper-protocol=ntlm-server-1"],
                                          stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0)
         assert self._process.stdin and self._process.stdout
-        self._stdin = self._process.stdin
-        self.stdout = self._process.stdout
-        self._heard = b""
-
-    def ask(self, line: bytes) -> None:
+        self._stdin, self._stdout = self._process.stdin, self._process.stdout
+        self._line, self._heard = line, b""
         self._stdin.write(line)
 
-    def hear(self) -> bool:
-        """Whether an answer is complete; it must be a yes."""
-        self._heard += self.stdout.read(4096)
+    def fileno(self) -> int:
+        return self._stdout.fileno()
+
+    def hear(self) -> int:
+        """How many answers are there now, 0 or 1, and it must be a yes; asks again."""
+        self._heard += self._stdout.read(4096)
         if not self._heard.endswith(b".\n"):
-            return False
+            return 0
         assert self._heard.startswith(b"Authenticated: Yes\n"), self._heard
         self._heard = b""
-        return True
+        self._stdin.write(self._line)
+        return 1
 
     def end(self) -> None:
         self._stdin.close()
         self._process.wait()
-        self.stdout.close()
+        self._stdout.close()
 
 
-def pace_of_helpers(controller: samba.Samba, number: int, seconds: float) -> float:
-    """Logins a second when so many are asked directly, each without a pause."""
-    helpers = [Helper(controller) for _helper in range(number)]
-    line, done = question("alice"), 0
+def family(pid: int) -> list[int]:
+    """The process, and all that descend from it."""
+    return [pid, *(each for child in children(pid) for each in family(child))]
+
+
+class Cores:
+    """How many cores all processes of ours take, those that are there from now on."""
+
+    def __init__(self) -> None:
+        self._began, self._spent = time.monotonic(), self._read()
+
+    @staticmethod
+    def _read() -> dict[int, float]:
+        return {pid: int(Path(f"/proc/{pid}/schedstat").read_text().split()[0]) / 1e9 for pid in family(os.getpid())}
+
+    def used(self, more: float = 0) -> float:
+        """Since then; `more` are seconds of one that is gone."""
+        now = self._read()
+        return (more + sum(now[pid] - spent for pid, spent in self._spent.items())) / (time.monotonic() - self._began)
+
+
+def pace_of_helpers(controller: samba.Samba, number: int, seconds: float) -> Pace:
+    """When so many are asked directly."""
+    line = question("alice")
+    helpers, done = [Helper(controller, line) for _helper in range(number)], 0
     for helper in helpers:
-        helper.ask(line)
-        while not helper.hear():
+        while not helper.hear():  # it has begun
             pass
-        helper.ask(line)
-    began = time.monotonic()
+    cores, began = Cores(), time.monotonic()
     while time.monotonic() < began + seconds:
-        for helper in select.select(helpers_by_pipe := {one.stdout: one for one in helpers}, [], [])[0]:
-            if helpers_by_pipe[helper].hear():
-                helpers_by_pipe[helper].ask(line)
-                done += 1
-    pace = done / (time.monotonic() - began)
-    for one in helpers:
-        one.end()
+        done += sum(helper.hear() for helper in select.select(helpers, [], [])[0])
+    pace = done / (time.monotonic() - began), cores.used()
+    for helper in helpers:
+        helper.end()
     return pace
 
 
-def pace_of_popgate(one: Gate, number: int, seconds: float) -> float:
-    """Logins a second through popgate, with always one waiting for each helper."""
-    command = load_command(one.ports["clear"], "ntlm", str(2 * number), seconds, tls="clear",
+def pace_of_popgate(one: Gate, number: int, seconds: float) -> Pace:
+    """Through popgate, with always some waiting for each helper."""
+    command = load_command(one.ports["clear"], "ntlm", str(AT_ONCE * number), seconds, tls="clear",
                            name=f"{samba.DOMAIN}\\alice", password=samba.USERS["alice"])
-    return outcome(start(EVERYWHERE, *command, stdout=subprocess.PIPE))["logins"] / seconds
+    cores = Cores()
+    result = outcome(start(EVERYWHERE, *command, stdout=subprocess.PIPE))
+    return result["logins"] / result["seconds"], cores.used(result["processor"])
 
 
 def winbind_config(directory: Path, controller: samba.Samba, store_port: int, number: int) -> Config:
@@ -327,30 +354,45 @@ def winbind_config(directory: Path, controller: samba.Samba, store_port: int, nu
             "winbind": controller.section(helpers=number)}
 
 
+@contextlib.contextmanager
+def gates_with_helpers(directory: Path, controller: samba.Samba) -> Iterator[dict[int, Gate]]:
+    """A popgate for each number of helpers."""
+    with store() as store_port, contextlib.ExitStack() as stack:
+        gates = {}
+        for number in HELPERS:
+            here = directory / str(number)
+            here.mkdir(mode=0o755)
+            config = winbind_config(here, controller, store_port, number)
+            gates[number] = stack.enter_context(gate(here, config, EVERYWHERE, "winbind_ready"))
+        yield gates
+
+
+Ways = dict[int, tuple[Pace, Pace]]  # by number of helpers: directly, by popgate
+
+
+def report_paces(rounds: list[Ways]) -> None:
+    most = os.cpu_count() or 1
+    print(f"{'logins a second':18}{'directly':>12}{'cores':>8}{'by popgate':>14}{'cores':>8}{'of directly':>14}"
+          f"{f'of one alone, times {most} at most':>34}")
+    for number in HELPERS:
+        row = [statistics.median(each[number][way][what] for each in rounds) for way in (0, 1) for what in (0, 1)]
+        of_directly = statistics.median(each[number][1][0] / each[number][0][0] for each in rounds)
+        of_one = statistics.median(each[number][1][0] / each[1][0][0] / min(number, most) for each in rounds)
+        print(f"{f'helpers: {number}':18}{row[0]:12.0f}{row[1]:8.2f}{row[2]:14.0f}{row[3]:8.2f}"
+              f"{of_directly:14.2f}{of_one:34.2f}", flush=True)
+
+
 def measure_winbind(options: argparse.Namespace, directory: Path) -> int:
-    cores = os.cpu_count() or 1
-    controller = samba.make_samba(directory / "samba")
-    numbers, direct, through = (1, 2, 4), {}, {}
+    controller = samba.make_samba(directory / "samba", connections=max(HELPERS))
     try:
-        with store() as store_port, contextlib.ExitStack() as stack:
-            gates = {}
-            for number in numbers:
-                (here := directory / str(number)).mkdir()
-                here.chmod(0o755)
-                config = winbind_config(here, controller, store_port, number)
-                gates[number] = stack.enter_context(gate(here, config, EVERYWHERE, "winbind_ready"))
-            rounds = range(options.rounds)
-            for number in numbers * len(rounds):
-                direct.setdefault(number, []).append(pace_of_helpers(controller, number, options.seconds))
-                through.setdefault(number, []).append(pace_of_popgate(gates[number], number, options.seconds))
+        with gates_with_helpers(directory, controller) as gates:
+            go_first(*family(os.getpid()))
+            rounds = [{number: (pace_of_helpers(controller, number, options.seconds),
+                                pace_of_popgate(gates[number], number, options.seconds)) for number in HELPERS}
+                      for _round in range(options.rounds)]
     finally:
         controller.end()
-    print(f"{'logins a second':16}{'directly':>12}{'by popgate':>12}{'ratio':>10}{'of one helper, times helpers or cores':>40}")
-    for number in numbers:
-        alone = statistics.median(direct[1]) * min(number, cores)
-        print(f"{number:2} helpers      {statistics.median(direct[number]):12.0f}{statistics.median(through[number]):12.0f}"
-              f"{statistics.median(b / a for a, b in zip(direct[number], through[number])):10.2f}"
-              f"{statistics.median(through[number]) / alone:40.2f}", flush=True)
+    report_paces(rounds)
     return 0
 
 
@@ -358,7 +400,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     what = parser.add_subparsers(required=True)
     for name, function, seconds, rounds in (("load", measure_load, 20, 1), ("costs", measure_costs, 0.5, 20),
-                                            ("winbind", measure_winbind, 2, 3)):
+                                            ("winbind", measure_winbind, 1, 5)):
         one = what.add_parser(name)
         one.set_defaults(measure=function)
         one.add_argument("--seconds", type=float, default=seconds)
