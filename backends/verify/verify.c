@@ -91,26 +91,15 @@ static unsigned methods_of(const struct verification *verification)
 	return methods;
 }
 
-// Whether the record lets the user log in in this way is asked last, so that
-// only who knows the password can tell.
-static enum outcome ask_users(struct verification *verification, const char **why)
-{
-	enum outcome outcome = verify_users(verification->sources->users, verification->claim,
-	    verification->account, &verification->record, why);
-	if (outcome != OUTCOME_accepted ||
-	    user_record_allows(&verification->record, methods_of(verification)))
-		return outcome;
-	user_record_done(&verification->record);
-	*why = "the user may not log in by this method";
-	return OUTCOME_rejected;
-}
-
 static void ask(struct verification *verification)
 {
 	const char *why = NULL;
 	enum outcome outcome = OUTCOME_accepted;
 	switch (verification->verifier) {
-	case VERIFIER_users: outcome = ask_users(verification, &why); break;
+	case VERIFIER_users:
+		outcome = verify_users(verification->sources->users, verification->claim,
+		    verification->account, &verification->record, &why);
+		break;
 	case VERIFIER_winbind: verify_winbind_start(verification); return;
 	case VERIFIER_backend:
 	case VERIFIERS: break;
@@ -133,8 +122,19 @@ static void ask_next(struct net_task *task)
 	finish(verification, verification->is_unsure ? OUTCOME_unavailable : OUTCOME_rejected);
 }
 
+// Whether the record lets the user log in in this way is asked last, so that where
+// our verifiers judge only who knows the password can tell.
+static bool is_barred(const struct verification *verification)
+{
+	return !user_record_allows(&verification->record, methods_of(verification));
+}
+
 void verification_decide(struct verification *verification, enum outcome outcome, const char *why)
 {
+	if (outcome == OUTCOME_accepted && is_barred(verification)) {
+		outcome = OUTCOME_rejected;
+		why = "the user may not log in by this method";
+	}
 	bool is_open =
 	    outcome == OUTCOME_unknown ||
 	    (outcome == OUTCOME_unavailable && verification->verifiers->next_if_unavailable);

@@ -6,6 +6,9 @@
 // claim that comes to it is accepted unjudged, for the store to judge at the login;
 // NTLM that the store has challenged does not come here at all.
 //
+// What users.db says of a user whom it cannot judge (added with --no-password) holds
+// whoever judges after it: methods, mailbox, backend, the password for the store.
+//
 // Follows the contract of everything that waits:
 //   1. verification_start never calls on_done before it returns.
 //   2. on_done is called exactly once, unless the verification is cancelled.
@@ -69,7 +72,7 @@ struct verification {
 
 	enum verifier verifier; // that decided, or is asked now
 	const char *why;        // for the log when not accepted; static, or until the next look-up
-	struct user_record record; // what users.db knows, when that decided
+	struct user_record record; // what users.db knows, whoever decided; zero when nothing
 	size_t next;               // in the order
 	bool is_unsure;            // one could not judge
 	struct net_task task;

@@ -95,7 +95,7 @@ enum outcome verify_users(struct users *users, const struct claim *claim,
 	enum users_found found =
 	    users_look_up(users, account->domain, account->user, out_record, why);
 	enum outcome outcome = judge_record(judge, claim, found, out_record, why);
-	if (outcome != OUTCOME_accepted)
+	if (outcome != OUTCOME_accepted && outcome != OUTCOME_unknown)
 		user_record_done(out_record);
 	return outcome;
 }

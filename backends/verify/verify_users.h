@@ -15,10 +15,12 @@
 #include "backends/verify/outcome.h"
 #include "proxy/pop3/claim.h"
 
-// Does the same work for a user who is not there as for one who is.  Fills in
-// *out_record, the caller's from then on, when it accepts; else that is the zero
-// state, and *why, for the log, is valid until the next call.  A user without what
+// Does the same work for a user who is not there as for one who is.  Sets *why, for
+// the log and valid until the next call, unless it accepts.  A user without what
 // this kind of claim is judged by is unknown here; one who is disabled is rejected.
+//
+// Fills in *out_record, the caller's from then on, when it accepts, and of a user
+// whom it knows but leaves to another verifier; else that is the zero state.
 //
 // Whether the user may use this login method is not looked at: see
 // user_record_allows.

@@ -57,9 +57,20 @@ static void check_sources(
 
 // ---- the store ----------------------------------------------------------
 
+// Users whom winbind judges can have a password for the store there.
+static bool asks_users_before_winbind(const struct listener_config *listener)
+{
+	const struct text_list *verify = &listener->options.verify;
+	for (size_t i = 0; i < verify->num && !str_eq(str_of(verify->at[i]), STR("winbind")); i++)
+		if (str_eq(str_of(verify->at[i]), STR("users")))
+			return true;
+	return false;
+}
+
 // A place to name, a sentence for it.
 static const char *problem_at(const struct listener_config *listener, enum backend_login login)
 {
+	bool has_passwords = !judges(listener, "winbind") || asks_users_before_winbind(listener);
 	bool is_master = login == BACKEND_LOGIN_master, is_stored = login == BACKEND_LOGIN_stored;
 	if (judges(listener, "backend") && is_master)
 		return "verify has backend, but with login: master the store lets everybody in "
@@ -67,12 +78,12 @@ static const char *problem_at(const struct listener_config *listener, enum backe
 	if (judges(listener, "backend") && is_stored)
 		return "verify has backend, but with login: stored the store is told the password "
 		       "of users.db, whoever comes; let users judge";
-	if (judges(listener, "winbind") && is_stored)
-		return "verify has winbind, but the password for login: stored is in users.db; let "
-		       "users judge";
-	if (judges(listener, "winbind") && listener->options.login & NTLM && !is_master)
+	if (is_stored && !has_passwords)
+		return "verify has winbind, but the password for login: stored is in users.db; put "
+		       "users before it";
+	if (listener->options.login & NTLM && !is_master && !has_passwords)
 		return "verify has winbind, and NTLM leaves nobody with a password to tell the "
-		       "store; it needs login: master";
+		       "store; it needs login: master, or users before winbind, which keeps one";
 	return NULL;
 }
 

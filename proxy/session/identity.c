@@ -120,7 +120,7 @@ bool session_identify_again(struct session *session, const char **why)
 	}
 	const struct route_question question = {&account, login, is_checked};
 	if (!route_find(routes_of(session), &question, &session->route, why) ||
-	    (is_known && !go_by_record(session, &judged->record, why)))
+	    !go_by_record(session, &judged->record, why))
 		return false;
 	session->backend = session->house->snapshot->backends[session->route.backend];
 	return true;

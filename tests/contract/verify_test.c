@@ -17,6 +17,7 @@ enum { PATIENCE_MS = 20 * 1000, WINBIND_MS = 100 };
 #define KNOWN "anna"    // may log in by any method
 #define LIMITED "bo"    // by basic-tls alone
 #define DISABLED "carl" // not at all
+#define KEPT "dora"     // has none: others judge; may log in by basic-tls alone
 #define UNKNOWN "nobody"
 
 static struct fixture {
@@ -41,9 +42,9 @@ static const uint8_t key[USERS_KEY_SIZE] = {1, 2, 3};
 static void add(struct users *users, const char *name, bool is_enabled, unsigned methods)
 {
 	const char *why = NULL;
-	struct user_record record = {
-	    .enabled = is_enabled, .methods = methods, .has_nt_hash = true};
-	assert_true(ntlm_nt_hash(STR("sesame"), record.nt_hash));
+	struct user_record record = {.enabled = is_enabled, .methods = methods};
+	record.has_nt_hash =
+	    !str_eq(str_of(name), STR(KEPT)) && ntlm_nt_hash(STR("sesame"), record.nt_hash);
 	check(str_of(name), users_put(users, str_of(name), &record, &why));
 }
 
@@ -59,6 +60,7 @@ static void make_users(void)
 	add(users, KNOWN, true, 0);
 	add(users, LIMITED, true, LOGIN_METHOD_basic_tls);
 	add(users, DISABLED, false, 0);
+	add(users, KEPT, true, LOGIN_METHOD_basic_tls);
 	assert_true(users_commit(users, &problem));
 	users_close(&users);
 }
@@ -199,6 +201,10 @@ static const struct {
     {STR("behind one who does not know"), UNKNOWN, "sesame", false, {{USERS, WINBIND}, 2, false},
         OUTCOME_unavailable, WINBIND, NULL},
     {STR("nobody"), KNOWN, "sesame", false, {{USERS}, 0, false}, OUTCOME_rejected, USERS, NULL},
+    {STR("kept, judged by another"), KEPT, "open", true, {{USERS, BACKEND}, 2, false},
+        OUTCOME_accepted, BACKEND, NULL},
+    {STR("kept, but not so"), KEPT, "open", false, {{USERS, BACKEND}, 2, false}, OUTCOME_rejected,
+        BACKEND, "the user may not log in by this method"},
 };
 
 static void test_who_decides(void **state)
@@ -216,6 +222,19 @@ static void test_who_decides(void **state)
 		check(rows[i].row, rows[i].outcome == OUTCOME_accepted || fixture.verification.why);
 	}
 	assert_int_equal(fixture.done, NUM(rows));
+}
+
+// What users.db says of a user is there whoever judged, and nothing of the one before.
+static void test_record(void **state)
+{
+	(void)state;
+	fixture.verifiers = (struct verifiers){{USERS, BACKEND}, 2, false};
+	ask(KEPT, "open", true);
+	assert_int_equal(answer(), OUTCOME_accepted);
+	assert_int_equal(fixture.verification.record.methods, LOGIN_METHOD_basic_tls);
+	ask(UNKNOWN, "open", true);
+	assert_int_equal(answer(), OUTCOME_accepted);
+	assert_int_equal(fixture.verification.record.methods, 0);
 }
 
 static void test_again_within(void **state)
@@ -293,6 +312,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test_setup_teardown(test_who_decides, open_bench, close_bench),
+	    cmocka_unit_test_setup_teardown(test_record, open_bench, close_bench),
 	    cmocka_unit_test_setup_teardown(test_again_within, open_bench, close_bench),
 	    cmocka_unit_test_setup_teardown(test_cancelled, open_bench, close_bench),
 	    cmocka_unit_test(test_options),

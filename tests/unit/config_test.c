@@ -373,7 +373,13 @@ static const struct {
            "leave digest out\n"},
     {LISTENER "login: [ntlm-tls], verify: [winbind] }\n",
         AT "6:89: listener \"a\" cannot log in at backend \"store\": verify has winbind, and NTLM "
-           "leaves nobody with a password to tell the store; it needs login: master\n"},
+           "leaves nobody with a password to tell the store; it needs login: master, or users "
+           "before winbind, which keeps one\n"},
+    {BACKEND "login: stored }\nusers: { database: u }\nlisteners:\n"
+             "  a: { bind: [\"127.0.0.1:0\"], tls: none, backend: store, login: [basic], "
+             "verify: [winbind, users] }\n",
+        AT "5:82: listener \"a\" cannot log in at backend \"store\": verify has winbind, but the "
+           "password for login: stored is in users.db; put users before it\n"},
     {HEAD "  a: { bind: [\"127.0.0.1:0\"], tls: none, backend: store, login: [ntlm], "
           "ntlm_channel_binding: require }\n",
         AT "6:95: ntlm_channel_binding: without TLS there is nothing to be bound to, and nobody "

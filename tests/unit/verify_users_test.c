@@ -93,8 +93,9 @@ static void check_judged(struct str row, const struct claim *claim, struct str d
 		check_str(row, str_of(record.mailbox), str_of(word));
 	else
 		check(str_of(why), strstr(why, word) != NULL);
-	check(row, found == OUTCOME_accepted ||
+	check(row, found != OUTCOME_rejected ||
 	               (!record.has_nt_hash && !record.mailbox && !record.password.at));
+	check(row, record.enabled || !strstr(word, "no password"));
 	user_record_done(&record);
 }
 
