@@ -105,13 +105,20 @@ static bool write_owner(int fd, uint64_t inode)
 	return pwrite(fd, &owner, sizeof(owner), LOCK_SIZE) == sizeof(owner);
 }
 
+// Readers write to it in place, where a full disk would be their end.
+static bool allot(int fd)
+{
+	errno = posix_fallocate(fd, 0, LOCK_SIZE);
+	return errno == 0;
+}
+
 // Under another name first, so that nobody sees it unfinished.
 static int make_lock(const char *lock, const struct database_place *place, uint64_t inode)
 {
 	char *unfinished = join(lock, ".new");
 	unlink(unfinished);
 	int fd = make_file(unfinished, place, S_IRGRP | S_IWGRP);
-	bool made = fd >= 0 && write_owner(fd, inode) && link(unfinished, lock) == 0;
+	bool made = fd >= 0 && allot(fd) && write_owner(fd, inode) && link(unfinished, lock) == 0;
 	int code = made ? 0 : errno;
 	if (fd >= 0) {
 		close(fd);
@@ -276,6 +283,16 @@ static bool has_shrunk(struct database *database)
 	return size < database->size;
 }
 
+bool database_is_short(const struct database *database)
+{
+	MDB_envinfo info;
+	MDB_stat stat;
+	off_t size = lseek(database->fd, 0, SEEK_END);
+	return size < 0 || mdb_env_info(database->env, &info) ||
+	       mdb_env_stat(database->env, &stat) ||
+	       (size_t)size / stat.ms_psize <= info.me_last_pgno;
+}
+
 bool database_look(struct database *database, const char **why)
 {
 	if (!has_shrunk(database))
@@ -334,7 +351,7 @@ enum database_found database_next(struct database *database, struct str key, str
     struct str *out_value, const char **why)
 {
 	MDB_cursor *cursor;
-	MDB_val at = {0}, value = {0};
+	MDB_val wanted = value_of(key), at = {0}, value = {0};
 	int code = mdb_cursor_open(current(database), database->dbi, &cursor);
 	if (!code) {
 		code = move_behind(cursor, key, &at, &value);
@@ -342,6 +359,8 @@ enum database_found database_next(struct database *database, struct str key, str
 	}
 	*out_key = str_of_value(at);
 	*out_value = str_of_value(value);
+	if (!code && mdb_cmp(current(database), database->dbi, &at, &wanted) <= 0)
+		code = MDB_CORRUPTED; // and would go round for ever
 	return found(code, why);
 }
 

@@ -50,6 +50,11 @@ struct database *database_open(
     const struct database_place *place, enum database_use use, struct text *why);
 void database_close(struct database **database);
 
+// Whether the file ends before its last page: a copy that was broken off does, and one
+// whose last pages are in no use.  Reading one that was broken off is the end of the
+// process.
+bool database_is_short(const struct database *database);
+
 // A look at what is committed, which stays as it is until the end; looks are short.
 // After a beginning that failed there is no end.
 __attribute__((warn_unused_result)) bool database_look(struct database *database, const char **why);

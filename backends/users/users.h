@@ -36,6 +36,11 @@ struct users *users_open(const char *path, const uint8_t key[USERS_KEY_SIZE], st
 struct users *users_open_at(const struct database_place *place, enum database_use use,
     const uint8_t key[USERS_KEY_SIZE], struct text *why);
 
+// Reads all of users.db where it may have been cut off, which is the end of the process
+// if it was: only for a process that nobody will miss.  False with the reason in *why
+// when anything else is wrong.
+bool users_try_all(struct users *users, const char **why);
+
 void users_close(struct users **users);
 
 // Looks for user@domain, then for the user without a domain.  The caller owns *out,

@@ -2,28 +2,44 @@
 // before workers start, and another file in its place afterwards.
 //
 // What is changed within the file, workers see by themselves.  Another file they
-// cannot open (filter.def): once a second the supervisor looks whether there is
-// one, and then a reload starts workers that have.
+// cannot open (filter.def), and one that was emptied they no longer read: once a
+// second the supervisor looks whether there is one, and then a reload starts workers
+// that have.  One that cannot be used is refused with its reason, and tried again
+// when it, or the key file, has changed.
+//
+// The supervisor itself never reads users.db, since a damaged one may be the end of
+// who does: a child does that first.
 #ifndef POPGATE_PROXY_SERVER_USERS_WATCH_H
 #define POPGATE_PROXY_SERVER_USERS_WATCH_H
 
 #include <sys/types.h>
+#include <time.h>
 
 #include "proxy/server/generation.h"
 
+// What a file was when it was looked at; the zero state: there was none.
+struct file_mark {
+	dev_t device;
+	ino_t inode;
+	off_t size;
+	struct timespec changed;
+};
+
 // The zero state is ready.
 struct users_watch {
-	uint64_t look_ms; // when to look again
-	dev_t device;     // of the file that the newest workers have
-	ino_t inode;      // 0: none is known
+	uint64_t look_ms;               // when to look again
+	struct file_mark database, key; // as they were last tried
+	bool is_open;                   // and could be used: workers have them
 };
 
 // Opens users.db as workers will, with the rights to make them a lock file, and
 // notes which file it is.  False with the reason in *why when they could not use it.
+// Waits for the file, some seconds at most.
 __attribute__((warn_unused_result)) bool users_watch_prepare(struct users_watch *watch,
     const struct snapshot *snapshot, const struct sandbox_identity *identity, struct text *why);
 
-// True, and logged, when there is another file than the one noted; that is noted then.
+// True, and logged, when there is another file than the one noted, or one that was
+// refused is another now; that is noted then.
 bool users_watch_tick(
     struct users_watch *watch, const struct generations *generations, uint64_t now_ms);
 
