@@ -1,7 +1,9 @@
 """An NTLM client for tests, which can do what a client may, and much that it may not.
 
-NTLMv2 with MIC, channel binding and service name, by [MS-NLMP] alone: nothing of popgate's.  Every part of the last
-message can be replaced, so that a test says what is wrong in one word.  The messages go over AUTH NTLM ([MS-POP3]).
+NTLMv2 with MIC, channel binding and service name, and the older responses, by [MS-NLMP] alone: nothing of popgate's.
+Every part of the last message can be replaced, so that a test says what is wrong in one word; `patched` and `pointed`
+change a message that is made already, as somebody between client and server would.  The messages go over AUTH NTLM
+([MS-POP3]).
 """
 
 import base64
@@ -11,9 +13,11 @@ import struct
 from dataclasses import dataclass, field
 
 from clients import Raw
+from Cryptodome.Cipher import DES
 
 SIGNATURE = b"NTLMSSP\0"
-UNICODE, REQUEST_TARGET, SIGN, NTLM, ALWAYS_SIGN = 0x1, 0x4, 0x10, 0x200, 0x8000
+UNICODE, OEM, REQUEST_TARGET, SIGN, DATAGRAM, NTLM, ANONYMOUS = 0x1, 0x2, 0x4, 0x10, 0x40, 0x200, 0x800
+DOMAIN_SUPPLIED, ALWAYS_SIGN = 0x1000, 0x8000
 EXTENDED, TARGET_INFO, KEY_128, KEY_EXCHANGE = 0x80000, 0x800000, 0x20000000, 0x40000000
 FLAGS = UNICODE | REQUEST_TARGET | SIGN | NTLM | ALWAYS_SIGN | EXTENDED | TARGET_INFO | KEY_128 | KEY_EXCHANGE
 
@@ -21,6 +25,11 @@ AV_END, AV_COMPUTER, AV_DOMAIN, AV_FLAGS, AV_TIME, AV_SERVICE, AV_BINDING = 0, 1
 MIC_PRESENT = 2
 
 AUTHENTICATE_SIZE, MIC_SIZE = 72, 16  # with a version
+MIC_END = AUTHENTICATE_SIZE + MIC_SIZE
+
+# Where in type 3 the fields stand that point to its payload.
+LM_AT, NT_AT, DOMAIN_AT, USER_AT, WORKSTATION_AT, KEY_AT = range(12, 60, 8)
+FLAGS_AT = 60
 
 
 def rotate(value: int, count: int) -> int:
@@ -65,8 +74,25 @@ def hmac_md5(key: bytes, data: bytes) -> bytes:
     return hmac.new(key, data, "md5").digest()
 
 
+def des(key: bytes, block: bytes) -> bytes:
+    """With a key of 56 bits, whose parity bits are left to be anything."""
+    bits = int.from_bytes(key, "big")
+    return DES.new(bytes((bits >> shift & 0x7F) << 1 for shift in range(49, -1, -7)), DES.MODE_ECB).encrypt(block)
+
+
+def des_thrice(key: bytes, challenge: bytes) -> bytes:
+    """DESL: what NTLMv1 answers with."""
+    padded = key.ljust(21, b"\0")
+    return b"".join(des(padded[at:at + 7], challenge) for at in (0, 7, 14))
+
+
+def lm_hash(password: str) -> bytes:
+    padded = password.upper().encode("cp850", "replace")[:14].ljust(14, b"\0")
+    return des(padded[:7], b"KGS!@#$%") + des(padded[7:], b"KGS!@#$%")
+
+
 def utf16(text: str) -> bytes:
-    return text.encode("utf-16-le")
+    return text.encode("utf-16-le", "surrogatepass")
 
 
 def pair(number: int, value: bytes) -> bytes:
@@ -95,6 +121,22 @@ def buffer_at(message: bytes, offset: int) -> bytes:
     return message[start:start + size]
 
 
+def patched(message: bytes, offset: int, data: bytes) -> bytes:
+    return message[:offset] + data + message[offset + len(data):]
+
+
+def pointed(message: bytes, field_at: int, size: int | None = None, start: int | None = None) -> bytes:
+    """With a field that points elsewhere; what is None stays."""
+    old_size, _most, old_start = struct.unpack_from("<HHI", message, field_at)
+    size, start = old_size if size is None else size, old_start if start is None else start
+    return patched(message, field_at, struct.pack("<HHI", size, size, start))
+
+
+def negotiate(flags: int, rest: bytes = bytes(16)) -> bytes:
+    """Type 1."""
+    return SIGNATURE + struct.pack("<II", 1, flags) + rest
+
+
 @dataclass
 class Client:
     """Who logs in, and how; what is None is left out."""
@@ -107,22 +149,31 @@ class Client:
     has_mic: bool = True
     wrong_mic: bool = False
     changed: dict[int, bytes] = field(default_factory=dict)  # AV pairs that are not as the server sent them
-
-    negotiate_message = SIGNATURE + struct.pack("<II", 1, FLAGS) + bytes(16)
+    responses: str = "v2"  # or one of `old_responses`
+    flags: int = FLAGS  # of type 3; names are as these say
+    negotiate_message: bytes = negotiate(FLAGS)
+    workstation: str = "TEST"
 
     def authenticate(self, challenge: bytes) -> bytes:
         """Type 3 for the server's type 2."""
-        server_challenge, info = challenge[24:32], buffer_at(challenge, 40)
-        key = hmac_md5(md4(utf16(self.password)), utf16(self.user.upper() + self.domain))
-        temp = self._temp(pairs_of(info))
-        proof = hmac_md5(key, server_challenge + temp)
         session_key = bytes(range(16))
-        wrapped = rc4(hmac_md5(key, proof), session_key)
-        message = self._message(bytes(24), proof + temp, wrapped)
+        if self.responses == "v2":
+            lm, nt, base_key = self._new_responses(challenge)
+        else:
+            lm, nt = old_responses(self.responses, self.password, challenge[24:32])
+            base_key = md4(md4(utf16(self.password)))
+        message = self._message(lm, nt, rc4(base_key, session_key))
         mic = hmac_md5(session_key, self.negotiate_message + challenge + message)
         if self.wrong_mic:
             mic = bytes([mic[0] ^ 1]) + mic[1:]
-        return message[:AUTHENTICATE_SIZE] + mic + message[AUTHENTICATE_SIZE + MIC_SIZE:] if self.has_mic else message
+        return patched(message, AUTHENTICATE_SIZE, mic) if self.has_mic else message
+
+    def _new_responses(self, challenge: bytes) -> tuple[bytes, bytes, bytes]:
+        """NTLMv2: for LM, for NT, and the session base key."""
+        key = hmac_md5(md4(utf16(self.password)), utf16(self.user.upper() + self.domain))
+        temp = self._temp(pairs_of(buffer_at(challenge, 40)))
+        proof = hmac_md5(key, challenge[24:32] + temp)
+        return bytes(24), proof + temp, hmac_md5(key, proof)
 
     def _temp(self, pairs: dict[int, bytes]) -> bytes:
         pairs = {**pairs, **self.changed}
@@ -136,16 +187,42 @@ class Client:
         listed = b"".join(pair(number, value) for number, value in pairs.items()) + pair(AV_END, b"")
         return b"\1\1" + bytes(6) + time + bytes(range(8)) + bytes(4) + listed + bytes(4)
 
+    def _encode(self, name: str) -> bytes:
+        return utf16(name) if self.flags & UNICODE else name.encode("latin-1")
+
     def _message(self, lm: bytes, nt: bytes, session_key: bytes) -> bytes:
         """Type 3 with zeroes for the MIC."""
         header = SIGNATURE + struct.pack("<I", 3)
-        start = AUTHENTICATE_SIZE + (MIC_SIZE if self.has_mic else 0)
+        start = MIC_END if self.has_mic else AUTHENTICATE_SIZE
+        names = [self._encode(name) for name in (self.domain, self.user, self.workstation)]
         payload = b""
-        for value in (lm, nt, utf16(self.domain), utf16(self.user), utf16("TEST"), session_key):
+        for value in (lm, nt, *names, session_key):
             header += struct.pack("<HHI", len(value), len(value), start + len(payload))
             payload += value
-        header += struct.pack("<I", FLAGS) + bytes(8)
+        header += struct.pack("<I", self.flags) + bytes(8)
         return header.ljust(start, b"\0") + payload
+
+
+CLIENT_CHALLENGE = bytes(range(8))
+
+
+def old_responses(kind: str, password: str, challenge: bytes) -> tuple[bytes, bytes]:
+    """What clients before NTLMv2 answer: for LM, for NT."""
+    nt_hash = md4(utf16(password))
+    nt = des_thrice(nt_hash, challenge)
+    both = hashlib.md5(challenge + CLIENT_CHALLENGE).digest()[:8]
+    lm = des_thrice(lm_hash(password), challenge)
+    return {
+        "v1": (lm, nt),
+        "v1 twice": (nt, nt),
+        "v1 without LM": (b"", nt),
+        "v1 that looks like ntlm2": (CLIENT_CHALLENGE + bytes(16), nt),
+        "ntlm2": (CLIENT_CHALLENGE + bytes(16), des_thrice(nt_hash, both)),
+        "LM alone": (lm, b""),
+        "LM in the place of NT": (lm, lm),
+        "none": (b"", b""),
+        "none but a zero": (b"\0", b""),
+    }[kind]
 
 
 def challenge_of(server: str) -> bytes:
@@ -158,13 +235,13 @@ def challenge_of(server: str) -> bytes:
     return header + name + info
 
 
-def ask_for_challenge(client: Raw, negotiate: bytes = Client.negotiate_message) -> bytes:
+def ask_for_challenge(client: Raw, message: bytes = Client.negotiate_message) -> bytes:
     client.ask(b"AUTH NTLM", b"+ \r\n")
-    answer = client.ask(base64.b64encode(negotiate), b"+ ")
+    answer = client.ask(base64.b64encode(message), b"+ ")
     return base64.b64decode(answer[2:].strip(), validate=True)
 
 
 def authenticate(client: Raw, who: Client) -> bytes:
     """Logs in by AUTH NTLM; returns the answer's first line."""
-    challenge = ask_for_challenge(client)
+    challenge = ask_for_challenge(client, who.negotiate_message)
     return client.ask(base64.b64encode(who.authenticate(challenge)))
