@@ -19,7 +19,6 @@
 
 #include "proxy/base/die.h"
 #include "proxy/net/proxy_header_write.h"
-#include "proxy/net/tls.h"
 #include "proxy/pop3/line.h"
 #include "proxy/pop3/reply.h"
 
@@ -242,11 +241,27 @@ static void act(
 	explicit_bzero(said->at, said->len);
 }
 
+// To the certificate that the store has shown, so that nobody who stands between us
+// can use the login elsewhere (RFC 5929 section 4).
+static void bind_ntlm(struct upstream *upstream)
+{
+	struct login *login = &upstream->login;
+	struct tls *tls = upstream->stream->tls;
+	uint8_t hash[TLS_END_POINT_MAX];
+	size_t len =
+	    tls && upstream->end_point ? upstream->end_point(tls_peer_certificate(tls), hash) : 0;
+	login->is_bound = len > 0;
+	if (login->is_bound)
+		ntlm_binding_hash((struct str){(const char *)hash, len}, login->binding);
+}
+
 static void begin_login(struct upstream *upstream)
 {
 	char room[LOGIN_LINE_MAX];
 	struct text said = TEXT(room);
 	upstream->step = UPSTREAM_LOGIN;
+	if (upstream->login.options->login == BACKEND_LOGIN_ntlm)
+		bind_ntlm(upstream);
 	act(upstream, login_begin(&upstream->login, &said), &said, STR(""));
 }
 

@@ -22,6 +22,7 @@
 #include "backends/login/login.h"
 #include "proxy/net/stream.h"
 #include "proxy/net/timer.h"
+#include "proxy/net/tls.h"
 
 enum upstream_result {
 	UPSTREAM_LOGGED_IN,   // the stream is open, paused, and the owner's
@@ -55,6 +56,9 @@ struct upstream {
 	// NULL without a token.  The challenge (decoded) is valid until it returns.
 	void (*on_challenge)(struct upstream *upstream, struct str challenge);
 	void *context;
+	// The hash of a certificate (DER) that NTLM binds itself to (certs/end_point.h), and
+	// its length, 0: none.  NULL: NTLM is not bound.
+	size_t (*end_point)(struct str der, uint8_t out[TLS_END_POINT_MAX]);
 
 	enum upstream_step step;
 	uint32_t tried;
@@ -66,7 +70,7 @@ struct upstream {
 	struct buf answer; // the store's last line, for the client
 };
 
-// The first eight members are filled in by the caller, the rest is zero or
+// The first nine members are filled in by the caller, the rest is zero or
 // what an earlier dialogue left.
 void upstream_start(struct upstream *upstream);
 

@@ -14,6 +14,7 @@
 #include "proxy/base/addr.h"
 #include "proxy/base/buf.h"
 #include "proxy/config/config.h"
+#include "proxy/pop3/ntlm/crypto.h"
 #include "proxy/pop3/sasl.h"
 
 // Who logs in.  Filled in by the session, which keeps it all until the end.
@@ -64,6 +65,10 @@ struct login {
 	struct str master_password;
 	uint64_t filetime; // for NTLM: now, in units of 100 ns since 1601,
 	uint8_t nonce[8];  // and random bytes
+	// And the channel binding to the store's certificate, where there is one; set
+	// before login_begin.
+	uint8_t binding[NTLM_KEY];
+	bool is_bound;
 
 	const struct login_dialogue *method;
 	enum login_stage stage;

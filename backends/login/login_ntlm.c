@@ -29,6 +29,8 @@ static struct ntlm_client client_of(const struct login *login)
 	    .filetime = login->filetime,
 	};
 	memcpy(client.nonce, login->nonce, sizeof(client.nonce));
+	if (login->is_bound)
+		client.binding = (struct str){(const char *)login->binding, sizeof(login->binding)};
 	return client;
 }
 

@@ -169,6 +169,11 @@ void tls_server_free(struct tls_server **server)
 	*server = NULL;
 }
 
+static struct str der_of(const CRYPTO_BUFFER *buffer)
+{
+	return (struct str){(const char *)CRYPTO_BUFFER_data(buffer), CRYPTO_BUFFER_len(buffer)};
+}
+
 // Hands the chain to the verifier that the context was made with.
 static enum ssl_verify_result_t verify(SSL *ssl, uint8_t *out_alert)
 {
@@ -178,11 +183,8 @@ static enum ssl_verify_result_t verify(SSL *ssl, uint8_t *out_alert)
 	size_t num = 0;
 	char room[512];
 	struct text why = TEXT(room);
-	for (; num < sk_CRYPTO_BUFFER_num(sent) && num < TLS_CHAIN_MAX; num++) {
-		const CRYPTO_BUFFER *der = sk_CRYPTO_BUFFER_value(sent, num);
-		chain[num] =
-		    (struct str){(const char *)CRYPTO_BUFFER_data(der), CRYPTO_BUFFER_len(der)};
-	}
+	for (; num < sk_CRYPTO_BUFFER_num(sent) && num < TLS_CHAIN_MAX; num++)
+		chain[num] = der_of(sk_CRYPTO_BUFFER_value(sent, num));
 	if (tls->client->verify(tls->client->context, chain, num, tls->name, &why))
 		return ssl_verify_ok;
 	tls->refusal = str_dup(text_str(&why));
@@ -289,6 +291,12 @@ struct str tls_server_end_point(const struct tls_server *server)
 struct str tls_end_point(const struct tls *tls)
 {
 	return tls->server ? tls_server_end_point(tls->server) : STR("");
+}
+
+struct str tls_peer_certificate(const struct tls *tls)
+{
+	const STACK_OF(CRYPTO_BUFFER) *sent = SSL_get0_peer_certificates(tls->ssl);
+	return sk_CRYPTO_BUFFER_num(sent) ? der_of(sk_CRYPTO_BUFFER_value(sent, 0)) : STR("");
 }
 
 const char *tls_library(void)

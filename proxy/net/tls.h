@@ -68,6 +68,10 @@ bool tls_was_resumed(const struct tls *tls);
 // the client's side.
 struct str tls_end_point(const struct tls *tls);
 
+// On the client's side, the certificate (DER) that the server showed, once the
+// handshake is over; valid until the connection's end.
+struct str tls_peer_certificate(const struct tls *tls);
+
 // Which BoringSSL this is, for people: a static string.
 const char *tls_library(void);
 

@@ -10,6 +10,8 @@
 // strangers cannot use them up.
 #include "proxy/session/session_priv.h"
 
+#include "certs/end_point.h"
+
 void session_pass_on(struct session *session, bool refused)
 {
 	char room[REPLY_MAX + 1]; // and NUL
@@ -90,6 +92,7 @@ void session_dial(struct session *session, struct str token)
 	upstream->credentials = &session->credentials;
 	upstream->on_done = on_answer;
 	upstream->context = session;
+	upstream->end_point = end_point_hash;
 	timer_clear(&session->timer);
 }
 
