@@ -11,6 +11,7 @@ enum {
 	NEGOTIATE_FLAGS = 12,
 	NEGOTIATE_DOMAIN = 16,
 	NEGOTIATE_HEADER = 32,
+	NEGOTIATE_SIZE = 40, // with a version, which gss-ntlmssp does not do without
 
 	CHALLENGE_LEAST = 32, // without the info
 	CHALLENGE_TARGET = 12,
@@ -193,7 +194,7 @@ void ntlm_write_negotiate(uint32_t flags, struct text *out)
 {
 	begin(out, 1);
 	ntlm_add_u32(out, flags);
-	add_zeros(out, NEGOTIATE_HEADER - NEGOTIATE_DOMAIN);
+	add_zeros(out, NEGOTIATE_SIZE - NEGOTIATE_DOMAIN);
 }
 
 void ntlm_write_challenge(const struct ntlm_challenge *challenge, struct text *out)
