@@ -378,11 +378,11 @@ def fake_store(script: Script, **options: int) -> Iterator[FakeStore]:
         store.close()
 
 
-def serve_mailbox(messages: list[bytes]) -> Script:
-    """The script of a small but proper store that takes any password."""
+def serve_mailbox(messages: list[bytes], login: Script = Peer.login) -> Script:
+    """The script of a small but proper store that takes any password, or who comes through the login given."""
 
     def script(peer: Peer) -> None:
-        peer.login()
+        login(peer)
         while command := peer.line().upper().split():
             if command[0] == b"QUIT":
                 peer.send(b"+OK bye\r\n")
