@@ -177,7 +177,7 @@ class Client:
 
     def _temp(self, pairs: dict[int, bytes]) -> bytes:
         pairs = {**pairs, **self.changed}
-        time = pairs.get(AV_TIME, bytes(8))
+        time = pairs.get(AV_TIME, b"")[:8].ljust(8, b"\0")
         if self.has_mic:
             pairs[AV_FLAGS] = struct.pack("<I", MIC_PRESENT)
         if self.binding is not None:
