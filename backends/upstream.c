@@ -165,6 +165,7 @@ static void connect_first(struct net_task *task)
 
 void upstream_start(struct upstream *upstream)
 {
+	BUG_ON(upstream->step != UPSTREAM_IDLE);
 	upstream->tried = 0;
 	upstream->login.stage = LOGIN_FRESH;
 	upstream->task.run = connect_first;

@@ -71,7 +71,7 @@ struct upstream {
 };
 
 // The first nine members are filled in by the caller, the rest is zero or
-// what an earlier dialogue left.
+// what an earlier dialogue left, which must be over: done or cancelled.
 void upstream_start(struct upstream *upstream);
 
 // The client's answer (decoded) to on_challenge, to be told to the store; or the

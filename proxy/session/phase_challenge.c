@@ -39,9 +39,11 @@ void session_ask_for_challenge(struct session *session, const struct sasl_answer
 	upstream_start(&session->upstream);
 }
 
+// A store that has left is still on its way out for a turn of the loop; until then
+// the dialogue is not over, and no other may begin.
 bool session_waits_for_client(const struct session *session)
 {
-	return session->upstream.step == UPSTREAM_CLIENT;
+	return session->upstream.step != UPSTREAM_IDLE;
 }
 
 void session_abandon_challenge(struct session *session, enum reply reply)

@@ -11,6 +11,7 @@
 #include "proxy/session/session_priv.h"
 
 #include "certs/end_point.h"
+#include "proxy/base/die.h"
 
 void session_pass_on(struct session *session, bool refused)
 {
@@ -22,6 +23,7 @@ void session_pass_on(struct session *session, bool refused)
 
 void session_login_failed(struct session *session)
 {
+	BUG_ON(session->upstream.step != UPSTREAM_IDLE);
 	session_forget_secrets(session);
 	session->backend = session->house->snapshot->backends[session->listener->backend];
 	if (++session->failed_logins >= session->listener->options.max_login_attempts)

@@ -207,7 +207,8 @@ void session_ask_for_challenge(struct session *session, const struct sasl_answer
 void session_challenge_over(struct session *session);
 void session_abandon_challenge(struct session *session, enum reply reply);
 
-// phase_challenge.c: whether the dialogue with the store waits for the client.
+// phase_challenge.c: whether there is a dialogue with a store that waits for the
+// client, or has in vain and is about to end: it must be gone on with, or abandoned.
 bool session_waits_for_client(const struct session *session);
 
 // identity.c: finds out whose claim it is and where that leads: `account`, `counted`

@@ -8,7 +8,9 @@ import hmac
 import json
 import os
 import shutil
+import signal
 import subprocess
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -24,7 +26,7 @@ from ntlm_client import (AV_DOMAIN, AV_TIME, Client, ask_for_challenge, authenti
 from popgate import MODES, Config, Event, Popgate, program, run_command, site
 from samba import USERS as samba_users
 from samba import Samba
-from stores import Peer, fake_store
+from stores import FakeStore, Peer, fake_store
 from test_store_logins import MESSAGES, Versatile, Winbound, master
 
 Start = Callable[..., Popgate]
@@ -536,6 +538,66 @@ def test_a_store_that_does_not_wait_for_the_answer(start: Start, certificates: C
             gate.log.wait("login_broken_off")
             client.ask(base64.b64encode(answer), UNAVAILABLE)
             client.ask(b"QUIT", b"+OK")
+
+
+class Leaver:
+    """A store that sends a challenge and leaves when it is told to; it knows no password."""
+
+    def __init__(self) -> None:
+        self.refused, self.leaves, self.left = threading.Event(), threading.Event(), threading.Event()
+
+    def script(self, peer: Peer) -> None:
+        peer.send(b"+OK\r\n")
+        if peer.line() == b"AUTH NTLM":
+            self._challenge(peer)
+            return
+        peer.send(b"+OK\r\n")
+        peer.line()
+        peer.send(b"-ERR [AUTH] no\r\n")
+        peer.wait_delivered()
+        self.refused.set()
+
+    def _challenge(self, peer: Peer) -> None:
+        peer.send(b"+ \r\n")
+        peer.line()
+        peer.send(b"+ " + base64.b64encode(challenge_of("STORE")) + b"\r\n")
+        assert self.leaves.wait(DEADLINE)
+        peer.socket.close()
+        self.left.set()
+
+    def leave(self) -> None:
+        self.leaves.set()
+        assert self.left.wait(DEADLINE)
+
+
+def left_alone(certificates: Certificates, store: FakeStore, **defaults: object) -> Config:
+    return site(certificates, store.port, defaults=defaults) | {
+        "workers": 1, "listeners": {"plain": {"bind": ["127.0.0.1:0"], "tls": "none", "login": ["basic", "ntlm"]}}}
+
+
+@pytest.mark.parametrize("answer", [None, b"*", b"?"])
+def test_what_is_pipelined_waits_until_a_store_has_gone(start: Start, certificates: Certificates,
+                                                        answer: bytes | None) -> None:
+    """The worker finds the store's end and the client's answer at the same time, and behind the answer another login."""
+    leaver = Leaver()
+    with fake_store(leaver.script) as store:
+        gate = start(left_alone(certificates, store))
+        gate.expect("login_broken_off")
+        worker, = gate.workers()
+        with gate.connect("none") as client:
+            challenge = ask_for_challenge(client)
+            said = answer or base64.b64encode(ANNA.authenticate(challenge))
+            os.kill(worker, signal.SIGSTOP)
+            try:
+                leaver.leave()
+                client.send(said + b"\r\nUSER anna\r\nPASS secret\r\n")
+            finally:
+                os.kill(worker, signal.SIGCONT)
+            assert client.read_line().startswith(b"-ERR " if answer else UNAVAILABLE)
+            assert client.read_line().startswith(b"+OK")
+            assert client.read_line().startswith(b"-ERR [AUTH] no")
+            client.ask(b"QUIT", b"+OK")
+        assert gate.workers() == [worker]
 
 
 def test_a_client_that_leaves_before_it_answers(start: Start, certificates: Certificates, winbound: Winbound) -> None:
