@@ -47,19 +47,20 @@ static void enter(struct upstream *upstream, enum upstream_step step, uint64_t m
 static void finish(struct upstream *upstream, enum upstream_result result)
 {
 	upstream->step = UPSTREAM_IDLE;
-	timer_clear(upstream->timer);
 	upstream->on_done(upstream, result);
 }
 
-// Closes the connection; on_closed goes on.
+// Closes the connection; on_closed goes on.  While it is the client's turn the timer is
+// the owner's, and stays so.
 static void hang_up(struct upstream *upstream, enum upstream_result result, bool again)
 {
 	if (upstream->step == UPSTREAM_CLOSE)
 		return;
+	if (upstream->step != UPSTREAM_CLIENT)
+		timer_clear(upstream->timer);
 	upstream->result = result;
 	upstream->again = again;
 	upstream->step = UPSTREAM_CLOSE;
-	timer_clear(upstream->timer);
 	stream_close(upstream->stream);
 }
 
@@ -200,6 +201,7 @@ static void logged_in(struct upstream *upstream, struct str line)
 	keep_answer(upstream, line);
 	stream_pause(upstream->stream);
 	upstream->stream->secret = false;
+	timer_clear(upstream->timer);
 	finish(upstream, UPSTREAM_LOGGED_IN);
 }
 
@@ -273,25 +275,32 @@ static void take_login_line(struct upstream *upstream, struct str line)
 	act(upstream, login_take(&upstream->login, line, &said), &said, line);
 }
 
-// A store that is gone by then is on its way to be told as such.
+// The timer is ours again.  A store that is gone by then is on its way to be told as
+// such.
+static void end_clients_turn(struct upstream *upstream)
+{
+	BUG_ON(upstream->step != UPSTREAM_CLIENT && upstream->step != UPSTREAM_CLOSE);
+	timer_clear(upstream->timer);
+}
+
 void upstream_relay(struct upstream *upstream, struct str token)
 {
 	char room[LOGIN_LINE_MAX];
 	struct text said = TEXT(room);
+	end_clients_turn(upstream);
 	if (upstream->step == UPSTREAM_CLOSE)
 		return;
-	BUG_ON(upstream->step != UPSTREAM_CLIENT);
 	upstream->step = UPSTREAM_LOGIN;
 	act(upstream, login_relay(&upstream->login, token, &said), &said, STR(""));
 }
 
 void upstream_abandon(struct upstream *upstream)
 {
+	end_clients_turn(upstream);
 	if (upstream->step == UPSTREAM_CLOSE) {
 		upstream->result = UPSTREAM_ABANDONED;
 		return;
 	}
-	BUG_ON(upstream->step != UPSTREAM_CLIENT);
 	stream_write(upstream->stream, STR("*\r\n"));
 	enter(upstream, UPSTREAM_ABANDON, ABANDON_MS);
 }

@@ -76,7 +76,8 @@ void upstream_start(struct upstream *upstream);
 
 // The client's answer (decoded) to on_challenge, to be told to the store; or the
 // client gives up, which the store is told, and has a moment to answer.  In the time
-// between on_challenge and either the timer is the owner's alone.
+// between on_challenge and either the timer is the owner's alone, also when the store
+// leaves and on_done is called.
 void upstream_relay(struct upstream *upstream, struct str token);
 void upstream_abandon(struct upstream *upstream);
 

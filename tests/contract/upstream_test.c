@@ -701,15 +701,17 @@ static void do_while_closing(void (*what)(void))
 	uv_check_start(&check, on_check);
 }
 
-// The store leaves, or speaks, while it is the client's turn.
+// The store leaves, or speaks, while it is the client's turn, and the timer the owner's.
 static void check_store_fails(
     void (*act)(struct stream *stream), void (*what)(void), enum upstream_result result)
 {
 	run_to_challenge(&accepting);
 	act(&fixture->stores[0].streams[0]);
+	timer_set(&fixture->timer, DEADLINE_MS);
 	if (what)
 		do_while_closing(what);
 	expect(result, "");
+	assert_int_equal(uv_is_active((uv_handle_t *)&fixture->timer.uv), !what);
 	assert_false(upstream_has_asked(&fixture->upstream));
 	check_heard(0, STR(TOLD_TYPE_1));
 }

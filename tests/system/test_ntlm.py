@@ -600,6 +600,35 @@ def test_what_is_pipelined_waits_until_a_store_has_gone(start: Start, certificat
         assert gate.workers() == [worker]
 
 
+def test_a_client_that_is_silent_where_the_store_has_left(start: Start, certificates: Certificates) -> None:
+    leaver = Leaver()
+    with fake_store(leaver.script) as store:
+        gate = start(left_alone(certificates, store, preauth_timeout="2s"))
+        gate.expect("login_broken_off")
+        with gate.connect("none") as client:
+            ask_for_challenge(client)
+            leaver.leave()
+            event = gate.closed(client.port)
+        assert event["phase"] == "sasl" and event["reason"] == "preauth_timeout"
+
+
+def test_a_turn_comes_where_the_store_has_left(start: Start, certificates: Certificates) -> None:
+    """The second try waits for its turn, since the first one failed."""
+    leaver = Leaver()
+    with fake_store(leaver.script) as store:
+        gate = start(left_alone(certificates, store, login_delay="1s"))
+        gate.expect("login_broken_off")
+        with gate.connect("none") as other, gate.connect("none") as client:
+            other.ask(b"USER anna", b"+OK")
+            other.send(b"PASS wrong\r\n")
+            said = base64.b64encode(ANNA.authenticate(ask_for_challenge(client)))
+            assert leaver.refused.wait(DEADLINE)
+            client.send(said + b"\r\n")
+            leaver.leave()
+            assert client.read_line().startswith(UNAVAILABLE)
+            client.ask(b"QUIT", b"+OK")
+
+
 def test_a_client_that_leaves_before_it_answers(start: Start, certificates: Certificates, winbound: Winbound) -> None:
     gate = start(passing(certificates, winbound))
     with gate.connect("implicit") as client:
