@@ -1,6 +1,10 @@
 // check_login.c: whether logins that a listener allows can be judged, and go on at
 // the store.  See check.h.
+//
+// What an exception allows some clients must work for them as it must for all.
 #include "proxy/config/check.h"
+
+#include "proxy/config/options.h"
 
 enum {
 	NTLM = LOGIN_METHOD_ntlm | LOGIN_METHOD_ntlm_tls,
@@ -22,6 +26,36 @@ static struct place place_of(const struct listener_config *listener, enum listen
 {
 	struct place place = listener->places[option];
 	return place.line ? place : listener->place;
+}
+
+// ---- the methods --------------------------------------------------------
+
+// Those that an exception names: `allow METHOD[,METHOD] ...`.  One that is written
+// wrongly is for policy/rule.c to complain of, and names none.
+static unsigned methods_of_exception(struct str exception)
+{
+	struct str names, name;
+	unsigned methods = 0;
+	str_cut(str_trim(exception), ' ', &name, &names);
+	str_cut(str_trim(names), ' ', &names, &exception);
+	for (bool more = true; more;) {
+		more = str_cut(names, ',', &name, &names);
+		for (const struct option_word *each = option_types[TYPE_methods].words; each->name;
+		     each++)
+			if (str_eq(name, str_of(each->name)))
+				methods |= (unsigned)each->value;
+	}
+	return methods;
+}
+
+// What the listener allows anybody at all.
+static unsigned methods_of(const struct listener_config *listener)
+{
+	const struct text_list *exceptions = &listener->options.login_exceptions;
+	unsigned methods = listener->options.login;
+	for (size_t i = 0; i < exceptions->num; i++)
+		methods |= methods_of_exception(str_of(exceptions->at[i]));
+	return methods;
 }
 
 // ---- the list -----------------------------------------------------------
@@ -49,10 +83,14 @@ static void check_sources(
 	if (judges(listener, "users") && !*config->users.database)
 		problems_add(problems, config->path, place_of(listener, LISTENER_OPTION_verify),
 		    "verify: users needs a database; say under \"users\" where it is");
-	if (options->login & DIGEST && !judges(listener, "users"))
-		problems_add(problems, config->path, place_of(listener, LISTENER_OPTION_login),
-		    "login: APOP and CRAM-MD5 can be judged by users alone; put it into verify, or "
-		    "leave digest out");
+	bool is_for_all = options->login & DIGEST;
+	if (methods_of(listener) & DIGEST && !judges(listener, "users"))
+		problems_add(problems, config->path,
+		    place_of(listener,
+		        is_for_all ? LISTENER_OPTION_login : LISTENER_OPTION_login_exceptions),
+		    "%s: APOP and CRAM-MD5 can be judged by users alone; put it into verify, or "
+		    "leave digest out",
+		    is_for_all ? "login" : "login_exceptions");
 }
 
 // ---- the store ----------------------------------------------------------
@@ -81,7 +119,7 @@ static const char *problem_at(const struct listener_config *listener, enum backe
 	if (is_stored && !has_passwords)
 		return "verify has winbind, but the password for login: stored is in users.db; put "
 		       "users before it";
-	if (listener->options.login & NTLM && !is_master && !has_passwords)
+	if (methods_of(listener) & NTLM && !is_master && !has_passwords)
 		return "verify has winbind, and NTLM leaves nobody with a password to tell the "
 		       "store; it needs login: master, or users before winbind, which keeps one";
 	return NULL;
@@ -105,7 +143,7 @@ static void check_binding(
 {
 	const struct listener_options *options = &listener->options;
 	if (options->ntlm_channel_binding == LISTENER_BINDING_require &&
-	    options->tls == LISTENER_TLS_none && options->login & NTLM)
+	    options->tls == LISTENER_TLS_none && methods_of(listener) & NTLM)
 		problems_add(problems, config->path,
 		    place_of(listener, LISTENER_OPTION_ntlm_channel_binding),
 		    "ntlm_channel_binding: without TLS there is nothing to be bound to, and nobody "
@@ -116,7 +154,8 @@ static void check_greeting(
     const struct config *config, const struct listener_config *listener, struct problems *problems)
 {
 	const struct listener_options *options = &listener->options;
-	if (options->login & DIGEST && strlen(options->greeting) > GREETING_MAX - TIMESTAMP_MAX)
+	if (methods_of(listener) & DIGEST &&
+	    strlen(options->greeting) > GREETING_MAX - TIMESTAMP_MAX)
 		problems_add(problems, config->path, place_of(listener, LISTENER_OPTION_greeting),
 		    "greeting: with APOP a timestamp follows it; it must not be longer than %d "
 		    "bytes",

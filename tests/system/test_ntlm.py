@@ -750,6 +750,13 @@ def test_a_domain_that_is_away(start: Start, certificates: Certificates, store: 
 @pytest.mark.parametrize(("backend", "defaults", "problem"), [
     ({}, {"verify": ["users"]}, "verify: users needs a database; say under \"users\" where it is"),
     ({}, {"login": ["digest-tls"]}, "login: APOP and CRAM-MD5 can be judged by users alone"),
+    ({}, {"login_exceptions": ["allow digest-tls ip 127.0.0.1"]},
+     "login_exceptions: APOP and CRAM-MD5 can be judged by users alone"),
+    ({}, {"verify": ["users"], "greeting": "x" * 490, "login_exceptions": ["allow basic,digest-tls any"]},
+     "greeting: with APOP a timestamp follows it"),
+    ({}, {"verify": ["winbind"], "login_exceptions": ["allow  ntlm any"]}, "NTLM leaves nobody with a password"),
+    ({}, {"ntlm_channel_binding": "require", "login_exceptions": ["allow ntlm any"]},
+     "ntlm_channel_binding: without TLS there is nothing to be bound to"),
     ({}, {"verify": ["backend", "users"]}, "verify: backend must stand last"),
     ({"login": "stored"}, {}, "verify has backend, but with login: stored"),
     ({}, {"map": ["LAB\\* to {name}"]}, "map: {name} stands for nothing"),
