@@ -78,7 +78,7 @@ static void refuse_in_clear(struct session *session)
 // TLS would help, or nothing would.
 static void refuse_kind(struct session *session, enum claim_kind kind)
 {
-	if (kind == CLAIM_plain || session_claims_within(session, true) & kind)
+	if (kind == CLAIM_plain || session_claims_at_best(session) & kind)
 		refuse_in_clear(session);
 	else
 		note_bad_command(session, REPLY_mechanism);

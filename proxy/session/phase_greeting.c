@@ -14,7 +14,7 @@ void session_greet(struct session *session)
 	struct text greeting = TEXT(room);
 	if (!session_is_welcome(session))
 		return;
-	if (session_claims_within(session, true) & CLAIM_digest)
+	if (session_claims_at_best(session) & CLAIM_digest)
 		session_make_timestamp(session);
 	reply_greeting(&greeting, str_of(session->listener->options.greeting), session->timestamp);
 	stream_write(&session->client, text_str(&greeting));

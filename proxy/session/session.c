@@ -120,10 +120,14 @@ const struct verifiers *session_verifiers(const struct session *session)
 	return &session->house->snapshot->verifiers[session->listener_index];
 }
 
-unsigned session_claims_within(const struct session *session, bool has_tls)
+// Without TLS nobody can be bound to it, and who must be is not asked for NTLM.
+static unsigned claims_within(const struct session *session, bool has_tls)
 {
 	const struct listener_options *options = &session->listener->options;
+	bool is_bound = options->ntlm_channel_binding == LISTENER_BINDING_require;
 	unsigned methods = options->login | session->decision.methods, claims = 0;
+	if (is_bound && !has_tls)
+		methods &= ~(unsigned)LOGIN_METHOD_ntlm;
 	if (methods & (LOGIN_METHOD_basic | (has_tls ? LOGIN_METHOD_basic_tls : 0)))
 		claims |= CLAIM_plain;
 	if (methods & (LOGIN_METHOD_ntlm | (has_tls ? LOGIN_METHOD_ntlm_tls : 0)))
@@ -136,7 +140,12 @@ unsigned session_claims_within(const struct session *session, bool has_tls)
 
 unsigned session_claims(const struct session *session)
 {
-	return session_claims_within(session, session->tls_version);
+	return claims_within(session, session->tls_version);
+}
+
+unsigned session_claims_at_best(const struct session *session)
+{
+	return claims_within(session, session->listener->options.tls != LISTENER_TLS_none);
 }
 
 static void forget_judgement(struct session *session)

@@ -145,8 +145,8 @@ void session_reply(struct session *session, enum reply reply);
 // The kinds of claim that are welcome now, by the listener's login methods.
 unsigned session_claims(const struct session *session);
 
-// The same as it would be with or without TLS.
-unsigned session_claims_within(const struct session *session, bool has_tls);
+// The same, with as much TLS as the listener does.
+unsigned session_claims_at_best(const struct session *session);
 
 // The listener's.
 const struct verifiers *session_verifiers(const struct session *session);

@@ -229,6 +229,21 @@ def test_channel_binding(start: Start, certificates: Certificates, store: Versat
     refused(gate, Client(NAME, SECRET, binding=bytes(range(16))), "bound to another TLS channel", mode)
 
 
+def test_ntlm_waits_for_tls_where_it_must_be_bound(start: Start, certificates: Certificates, store: Versatile,
+                                                   users: Users) -> None:
+    config = config_of(certificates, store, users, login=["basic", "ntlm"], ntlm_channel_binding="require")
+    del config["listeners"]["plain"]
+    gate = start(config)
+    with Raw(gate.port("pop3")) as client:
+        client.greeting()
+        assert "SASL PLAIN LOGIN" in client.capabilities()
+        client.ask(b"AUTH NTLM", b"-ERR [AUTH] ")
+        client.stls(gate.context)
+        assert "SASL PLAIN LOGIN NTLM" in client.capabilities()
+        client.ask(b"QUIT", b"+OK")
+    fetched(gate, bound(gate, "stls"), "stls")
+
+
 def test_a_wrong_binding_is_refused_where_none_is_required(gate: Popgate) -> None:
     fetched(gate, ANNA)
     fetched(gate, bound(gate))
@@ -463,6 +478,16 @@ def test_apop(gate: Popgate) -> None:
         client.ask(f"APOP {NAME} {right}".encode(), b"+OK")
         fetch(client)
         assert gate.closed(client.port)["mechanism"] == "APOP"
+
+
+def test_no_timestamp_where_apop_needs_tls_that_there_is_not(start: Start, certificates: Certificates,
+                                                             store: Versatile, users: Users) -> None:
+    gate = start(config_of(certificates, store, users, login=["basic", "digest-tls"]))
+    with Raw(gate.port("plain")) as client:
+        assert b"<" not in client.greeting()
+        client.ask(b"APOP anna 00112233445566778899aabbccddeeff", b"-ERR [AUTH] That login method")
+    with Raw(gate.port("pop3")) as client:
+        assert b"<" in client.greeting()
 
 
 def test_no_timestamp_where_apop_is_not_allowed(start: Start, certificates: Certificates, store: Versatile,
