@@ -128,13 +128,24 @@ bool routes_lead_to(const struct routes *routes, size_t backend)
 
 // ---- asking -------------------------------------------------------------
 
+// A rule for one user alone may be another's, and a file's rows are.
+static bool is_for_all_users(const struct map_rule *rule)
+{
+	return !rule->file && str_eq(rule->wanted.user, STR("*"));
+}
+
 size_t routes_backend_of_domain(const struct routes *routes, struct str domain)
 {
-	for (size_t i = 0; i < routes->num && domain.len && domain.len <= CLAIM_PART_MAX; i++) {
-		const struct account *wanted = &routes->steps[i].rule.wanted;
-		bool is_for_all = str_eq(wanted->user, STR("*")) && !wanted->mailbox.len;
-		if (is_for_all && fold_equals(wanted->domain, domain))
-			return routes->steps[i].backend;
+	char room[FOLD_SIZE];
+	struct text folded = TEXT(room);
+	if (domain.len > CLAIM_PART_MAX)
+		return routes->backend;
+	fold_name(domain, &folded);
+	const struct account anybody = {text_str(&folded), STR("*"), STR("")};
+	for (size_t i = 0; i < routes->num; i++) {
+		const struct step *step = &routes->steps[i];
+		if (is_for_all_users(&step->rule) && map_rule_matches(&step->rule, &anybody))
+			return step->backend;
 	}
 	return routes->backend;
 }

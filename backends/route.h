@@ -29,8 +29,8 @@ void routes_free(struct routes **routes);
 // Whether any login may come to the backend number `backend` of the configuration.
 bool routes_lead_to(const struct routes *routes, size_t backend);
 
-// The backend of users of this domain who are mapped by one rule for all of them;
-// the listener's where there is no such rule.
+// The backend of users of this domain (empty: they did not say one) who are mapped by
+// one rule for all of them; the listener's where there is no such rule.
 size_t routes_backend_of_domain(const struct routes *routes, struct str domain);
 
 // Who logs in.

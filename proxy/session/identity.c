@@ -67,10 +67,6 @@ static const char *identify(struct session *session)
 		return "deny_users";
 	if (!find_counted(session, &why))
 		return why;
-	bool is_relayed = session->claim.token.at;
-	if (is_relayed &&
-	    session->house->snapshot->backends[session->counted.backend] != session->backend)
-		return "the map leads to another backend than the one that gave the challenge";
 	return NULL;
 }
 

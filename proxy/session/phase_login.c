@@ -119,15 +119,34 @@ static void log_in(struct session *session)
 	upstream_start(&session->upstream);
 }
 
+// What the client said at first is not who it is: the store that gave the challenge
+// need not be the one that the map names for this user.  That is nobody's failure.
+static void leave_challenger(struct session *session)
+{
+	attempt_end(&session->attempt);
+	session_log_login_failed(
+	    session, STR("the map leads to another backend than the one that gave the challenge"));
+	session->tell_at = 0;
+	session_abandon_challenge(session, REPLY_unavailable);
+}
+
+static void relay(struct session *session)
+{
+	if (!session_waits_for_client(session))
+		session_cannot_judge(session, "the store has not waited for the client's answer");
+	else if (session->upstream.backend != session->backend)
+		leave_challenger(session);
+	else
+		upstream_relay(&session->upstream, secret_reveal(&session->claim.token));
+}
+
 static void enter(struct session *session)
 {
 	session->own_reply = REPLIES;
-	if (!session->claim.token.at)
-		log_in(session);
-	else if (session_waits_for_client(session))
-		upstream_relay(&session->upstream, secret_reveal(&session->claim.token));
+	if (session->claim.token.at)
+		relay(session);
 	else
-		session_cannot_judge(session, "the store has not waited for the client's answer");
+		log_in(session);
 }
 
 static void on_due(struct session *session)

@@ -545,6 +545,34 @@ def test_passed_through_and_denied(start: Start, certificates: Certificates, win
     assert gate.log.wait("login_failed")["why"] == "deny_users"
 
 
+def mapped_elsewhere(certificates: Certificates, port: int, winbound: Winbound, rule: str) -> Config:
+    """Logins of a kind go to another store than the listener's."""
+    config = site(certificates, port, defaults={"map": [rule], "login": ["basic-tls", "ntlm-tls"], "ban_after": 1})
+    config["backends"]["winbound"] = {"servers": [f"127.0.0.1:{winbound.port}"], "tls": "none"}
+    return config
+
+
+@pytest.mark.parametrize("domain", ["", "LAB"])
+def test_passed_through_where_a_rule_for_all_leads_elsewhere(start: Start, certificates: Certificates,
+                                                             winbound: Winbound, domain: str) -> None:
+    """The challenge is that store's too."""
+    gate = start(mapped_elsewhere(certificates, 1, winbound, "* to {user} at winbound"))
+    fetched(gate, Client("anna", PASSWORD, domain=domain))
+
+
+def test_who_comes_to_another_store_than_the_challenge_is_no_failure(start: Start, certificates: Certificates,
+                                                                     winbound: Winbound) -> None:
+    """Clients seldom say in type 1 of which domain they are."""
+    leaver = Leaver()
+    with fake_store(leaver.script) as store:
+        gate = start(mapped_elsewhere(certificates, store.port, winbound, "LAB\\* to {user} at winbound"))
+        for _try in range(2):
+            refused(gate, Client("anna", PASSWORD, domain="LAB"),
+                    "the map leads to another backend than the one that gave the challenge",
+                    answer=b"-ERR [SYS/TEMP] The mail store is unavailable; please wait and try again.\r\n")
+        leaver.leave()
+
+
 def test_a_store_that_does_not_wait_for_the_answer(start: Start, certificates: Certificates) -> None:
     """The client is told once it has sent what it was asked for."""
     def script(peer: Peer) -> None:

@@ -117,6 +117,40 @@ static void test_backends_of_domains(void **state)
 	config_free(&config);
 }
 
+static const struct {
+	const char *map, *domain;
+	size_t backend;
+} challengers[] = {
+    {"    - '* to {user} at store2'\n", "", 1},
+    {"    - '* to {user} at store2'\n", "LAB", 1},
+    {"    - '*\\* to {user} at store2'\n", "LAB", 1},
+    {"    - '*\\* to {user} at store2'\n", "", 0},
+    {"    - LAB\\* to {user}\n    - '* to {user} at store2'\n", "lab", 0},
+    {"    - LAB\\* to {user}\n    - '* to {user} at store2'\n", "", 1},
+    {"    - LAB\\anna to {user} at store2\n", "LAB", 0},
+    {"    - '*\\*\\* to {user} at store2'\n", "LAB", 0},
+};
+
+static void test_backends_of_domains_by_rules_for_all(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < NUM(challengers); i++) {
+		char room[2048];
+		struct text yaml = TEXT(room);
+		struct problems problems;
+		text_addf(&yaml, "%s%s", CONFIG(""), challengers[i].map);
+		struct config *config = load(room);
+		problems_init(&problems);
+		struct routes *routes = routes_new(config, &config->listeners[0], &problems);
+		check_str(str_of(challengers[i].map), text_str(&problems.text), STR(""));
+		check(str_of(challengers[i].map),
+		    routes_backend_of_domain(routes, str_of(challengers[i].domain)) ==
+		        challengers[i].backend);
+		routes_free(&routes);
+		config_free(&config);
+	}
+}
+
 static void test_without_map(void **state)
 {
 	(void)state;
@@ -198,6 +232,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_mapped),
 	    cmocka_unit_test(test_backends_of_domains),
+	    cmocka_unit_test(test_backends_of_domains_by_rules_for_all),
 	    cmocka_unit_test(test_without_map),
 	    cmocka_unit_test(test_too_long),
 	    cmocka_unit_test(test_refused),
