@@ -653,6 +653,24 @@ def test_what_is_pipelined_waits_until_a_store_has_gone(start: Start, certificat
         assert gate.workers() == [worker]
 
 
+def test_a_client_and_a_store_that_leave_together(start: Start, certificates: Certificates) -> None:
+    leaver = Leaver()
+    with fake_store(leaver.script) as store:
+        gate = start(left_alone(certificates, store))
+        gate.expect("login_broken_off")
+        worker, = gate.workers()
+        with gate.connect("none") as client:
+            ask_for_challenge(client)
+            os.kill(worker, signal.SIGSTOP)
+            try:
+                leaver.leave()
+                client.socket.close()
+            finally:
+                os.kill(worker, signal.SIGCONT)
+            assert gate.closed(client.port)["reason"] == "client_left"
+        assert gate.workers() == [worker]
+
+
 def test_a_client_that_is_silent_where_the_store_has_left(start: Start, certificates: Certificates) -> None:
     leaver = Leaver()
     with fake_store(leaver.script) as store:
