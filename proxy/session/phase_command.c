@@ -75,10 +75,11 @@ static void refuse_in_clear(struct session *session)
 	count_bad_command(session);
 }
 
-// TLS would help, or nothing would.
+// In the clear a password is refused as such, even where TLS would not help.
 static void refuse_kind(struct session *session, enum claim_kind kind)
 {
-	if (kind == CLAIM_plain || session_claims_at_best(session) & kind)
+	bool would_help = kind == CLAIM_plain || session_claims_at_best(session) & kind;
+	if (!session->tls_version && would_help)
 		refuse_in_clear(session);
 	else
 		note_bad_command(session, REPLY_mechanism);
@@ -88,7 +89,7 @@ static void do_user(struct session *session, struct str argument, struct str res
 {
 	(void)rest;
 	if (!(session_claims(session) & CLAIM_plain)) {
-		refuse_in_clear(session);
+		refuse_kind(session, CLAIM_plain);
 		return;
 	}
 	session_forget_login(session);
