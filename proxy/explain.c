@@ -8,6 +8,7 @@
 #include "policy/country.h"
 #include "proxy/config/types.h"
 #include "proxy/judge.h"
+#include "proxy/mailbox.h"
 
 // One address at one listener, on its way out.
 struct explanation {
@@ -117,10 +118,21 @@ static void print_user(const struct explanation *explanation)
 {
 	const struct judge *judge = explanation->judge;
 	const struct listener_config *listener = explanation->listener;
-	if (explanation->options->user)
-		printf("  user: %s logs in at backend %s, at most %llu sessions at a time\n",
-		    explanation->options->user, judge->config->backends[listener->backend].name,
+	const char *user = explanation->options->user;
+	struct mailbox mailbox;
+	if (!user)
+		return;
+	mailbox_find(judge->config, listener, str_of(user), &mailbox);
+	bool is_other = !mailbox.why && !str_eq(mailbox.route.name, str_of(user));
+	struct str name = is_other ? mailbox.route.name : STR("");
+	if (mailbox.why)
+		printf("  user: %s is refused: %s\n", user, mailbox.why);
+	else
+		printf("  user: %s logs in at backend %s%s%.*s, at most %llu sessions at a time\n",
+		    user, judge->config->backends[mailbox.route.backend].name,
+		    is_other ? " as " : "", STR_ARG(name),
 		    (unsigned long long)listener->options.max_connections_per_user);
+	mailbox_done(&mailbox);
 }
 
 static void ask(struct explanation *explanation, struct judge *judge, const struct addr *addr)
@@ -154,16 +166,31 @@ static void print_json_code(const char *key, uint32_t code)
 	printf(",\n    \"%s\": \"%s\"", key, room);
 }
 
+static void print_json_mailbox(const struct explanation *explanation, const struct mailbox *mailbox)
+{
+	if (mailbox->why) {
+		printf(", ");
+		print_json_text("refused", str_of(mailbox->why));
+		return;
+	}
+	printf(", \"backend\": \"%s\", ",
+	    explanation->judge->config->backends[mailbox->route.backend].name);
+	print_json_text("mailbox", mailbox->route.name);
+	printf(", \"max_connections_per_user\": %llu",
+	    (unsigned long long)explanation->listener->options.max_connections_per_user);
+}
+
 static void print_json_user(const struct explanation *explanation)
 {
-	const struct listener_config *listener = explanation->listener;
+	struct mailbox mailbox;
 	if (!explanation->options->user)
 		return;
+	struct str user = str_of(explanation->options->user);
+	mailbox_find(explanation->judge->config, explanation->listener, user, &mailbox);
 	printf(",\n    ");
-	print_json_text("user", str_of(explanation->options->user));
-	printf(", \"backend\": \"%s\", \"max_connections_per_user\": %llu",
-	    explanation->judge->config->backends[listener->backend].name,
-	    (unsigned long long)listener->options.max_connections_per_user);
+	print_json_text("user", user);
+	print_json_mailbox(explanation, &mailbox);
+	mailbox_done(&mailbox);
 }
 
 static void print_json_facts(const struct decision *decision)

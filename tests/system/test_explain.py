@@ -338,6 +338,26 @@ def test_explain_tells_of_exceptions_and_users(here: Site) -> None:
     assert "user: anna logs in at backend store, at most 16 sessions at a time" in said
 
 
+@pytest.mark.parametrize(("user", "said", "facts"), [
+    ("anna", "logs in at backend store, at most 16", {"backend": "store", "mailbox": "anna"}),
+    ("LAB\\Suzanf", "logs in at backend store as suzanf@lab, at most 16", {"backend": "store", "mailbox": "suzanf@lab"}),
+    ("bo@other.test", "logs in at backend other as bo, at most 16", {"backend": "other", "mailbox": "bo"}),
+    ("Root", "is refused: deny_users", {"refused": "deny_users"}),
+    ("CO/bo/sales", "logs in at backend store, at most 16", {"backend": "store", "mailbox": "CO/bo/sales"}),
+    ("bert", "is refused: the map has a problem; see `popgate check`",
+     {"refused": "the map has a problem; see `popgate check`"}),
+])
+def test_explain_goes_by_the_map(here: Site, user: str, said: str, facts: Config) -> None:
+    config = here.config("allow any", server=dead_address())
+    config["backends"]["other"] = config["backends"]["store"]
+    config["defaults"]["map"] = ["LAB\\* to {user}@lab", "*@other.test to {user} at other",
+                                 *(["file nowhere"] if user == "bert" else [])]
+    here.save(config)
+    assert f"\n  user: {user} {said}" in here.explain("192.0.2.1", "--user", user)
+    explained = here.explain_json("192.0.2.1", "--user", user)
+    assert {name: explained[name] for name in explained if name in ("backend", "mailbox", "refused")} == facts
+
+
 @pytest.mark.parametrize("failure", ["silence", "servfail", "nobody"])
 def test_explain_tells_when_dns_fails(here: Site, failure: str) -> None:
     with fake_name_server({"silence": silence}.get(failure, servfail)) as server:
