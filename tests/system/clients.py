@@ -337,3 +337,34 @@ def fetch_with_fetchmail(port: int, mode: str, ca: str, count: int, directory: P
          "--pidfile", str(directory / "pid")],
         env={**os.environ, "FETCHMAILHOME": str(directory), "LC_ALL": "C"})
     return delivered.read_bytes().split(end)[:-1]
+
+
+SCHEMES = {"implicit": "pop3s", "stls": "pop3", "none": "pop3"}
+
+
+def curl_by_ntlm(port: int, mode: str, ca: str, user: str, password: str,
+                 directory: Path) -> subprocess.CompletedProcess[bytes]:
+    """curl logs in by NTLM and fetches the second message, which is in stdout; it may fail."""
+    config = directory / "curlrc"
+    quoted = f"{user}:{password}".replace("\\", "\\\\").replace('"', '\\"')
+    config.write_text(f'user = "{quoted}"\n')
+    return subprocess.run(
+        ["curl", "--silent", "--show-error", "--config", str(config), "--cacert", ca, "--ipv4",
+         *(["--ssl-reqd"] if mode == "stls" else []), "--login-options", "AUTH=NTLM",
+         f"{SCHEMES[mode]}://localhost:{port}/2"], capture_output=True, timeout=60, check=False)
+
+
+def fetchmail_by_ntlm(port: int, mode: str, ca: str, user: str, password: str,
+                      directory: Path) -> tuple[subprocess.CompletedProcess[bytes], bytes]:
+    """fetchmail logs in by NTLMv1 and fetches everything, which is the second part; it may fail."""
+    security = {"implicit": "ssl", "stls": 'sslproto "TLS1.2+"', "none": 'sslproto ""'}[mode]
+    verify = f'sslcertck sslcertfile "{ca}" sslcommonname "localhost"' if mode != "none" else ""
+    settings, delivered = directory / "fetchmailrc", directory / "delivered"
+    settings.write_text(f'poll localhost via 127.0.0.1 proto POP3 auth ntlm service "{port}" timeout 15\n'
+                        f'user "{user}" password "{password}" {security} {verify}\n'
+                        f'fetchall keep no rewrite no mimedecode pass8bits no dropstatus mda "cat >> {delivered}"\n')
+    settings.chmod(0o600)
+    done = subprocess.run(["fetchmail", "--silent", "--nosyslog", "--fetchmailrc", str(settings), "--pidfile",
+                           str(directory / "pid")], capture_output=True, timeout=60, check=False,
+                          env={**os.environ, "FETCHMAILHOME": str(directory), "LC_ALL": "C"})
+    return done, delivered.read_bytes() if delivered.exists() else b""

@@ -154,6 +154,9 @@ class Client:
     negotiate_message: bytes = negotiate(FLAGS)
     workstation: str = "TEST"
 
+    def nt_hash(self) -> bytes:
+        return md4(utf16(self.password))
+
     def authenticate(self, challenge: bytes) -> bytes:
         """Type 3 for the server's type 2."""
         session_key = bytes(range(16))
@@ -170,7 +173,7 @@ class Client:
 
     def _new_responses(self, challenge: bytes) -> tuple[bytes, bytes, bytes]:
         """NTLMv2: for LM, for NT, and the session base key."""
-        key = hmac_md5(md4(utf16(self.password)), utf16(self.user.upper() + self.domain))
+        key = hmac_md5(self.nt_hash(), utf16(self.user.upper() + self.domain))
         temp = self._temp(pairs_of(buffer_at(challenge, 40)))
         proof = hmac_md5(key, challenge[24:32] + temp)
         return bytes(24), proof + temp, hmac_md5(key, proof)

@@ -10,6 +10,8 @@ import contextlib
 import functools
 import json
 import os
+import pty
+import select
 import signal
 import ssl
 import subprocess
@@ -56,6 +58,38 @@ def run_command(*arguments: str, cwd: Path | None = None) -> subprocess.Complete
     """Runs a popgate command that ends by itself."""
     return subprocess.run([program(), *arguments], cwd=cwd, capture_output=True, text=True, timeout=DEADLINE,
                           check=False, env={**os.environ, **SANITIZER_OPTIONS})
+
+
+class Terminal:
+    """A popgate command with a terminal of its own."""
+
+    def __init__(self, *arguments: str, cwd: Path | None = None):
+        self.pid, self.fd = pty.fork()
+        if self.pid == 0:
+            os.chdir(cwd or ".")
+            os.execve(program(), ["popgate", *arguments], {**os.environ, **SANITIZER_OPTIONS})
+        self.shown = ""
+
+    def wait_for(self, words: str) -> None:
+        end = time.monotonic() + DEADLINE
+        while words not in self.shown:
+            self.shown += self._read(end).decode()
+
+    def _read(self, end: float) -> bytes:
+        assert select.select([self.fd], [], [], max(0.0, end - time.monotonic()))[0], f"only {self.shown!r} was shown"
+        return os.read(self.fd, 1024)
+
+    def type(self, text: str) -> None:
+        os.write(self.fd, text.encode())
+
+    def end(self) -> int:
+        """Waits for the end; the exit status, negative for a signal."""
+        end = time.monotonic() + DEADLINE
+        with contextlib.suppress(OSError):  # the other end of the terminal is closed
+            while piece := self._read(end):
+                self.shown += piece.decode()
+        os.close(self.fd)
+        return os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
 
 
 def site(certificates: Certificates, port: int, *, backend: Config | None = None, defaults: Config | None = None,

@@ -378,20 +378,28 @@ def fake_store(script: Script, **options: int) -> Iterator[FakeStore]:
         store.close()
 
 
+def serve_logged_in(peer: Peer, messages: list[bytes]) -> None:
+    """A small but proper store's part after the login."""
+    while command := peer.line().upper().split():
+        if command[0] == b"QUIT":
+            peer.send(b"+OK bye\r\n")
+            return
+        if command[0] == b"RETR":
+            peer.send(b"+OK\r\n" + mail.stuffed(messages[int(command[1]) - 1]))
+        elif command[0] == b"STAT":
+            peer.send(b"+OK %d %d\r\n" % (len(messages), sum(map(len, messages))))
+        elif command == [b"LIST"]:
+            sizes = (b"%d %d\r\n" % (number, len(message)) for number, message in enumerate(messages, 1))
+            peer.send(b"+OK\r\n" + b"".join(sizes) + b".\r\n")
+        else:
+            peer.send(b"+OK\r\n")
+
+
 def serve_mailbox(messages: list[bytes], login: Script = Peer.login) -> Script:
     """The script of a small but proper store that takes any password, or who comes through the login given."""
 
     def script(peer: Peer) -> None:
         login(peer)
-        while command := peer.line().upper().split():
-            if command[0] == b"QUIT":
-                peer.send(b"+OK bye\r\n")
-                return
-            if command[0] == b"RETR":
-                peer.send(b"+OK\r\n" + mail.stuffed(messages[int(command[1]) - 1]))
-            elif command[0] == b"STAT":
-                peer.send(b"+OK %d %d\r\n" % (len(messages), sum(map(len, messages))))
-            else:
-                peer.send(b"+OK\r\n")
+        serve_logged_in(peer, messages)
 
     return script

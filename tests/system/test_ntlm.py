@@ -19,11 +19,11 @@ import mail
 import proc
 import pytest
 from certs import Certificates
-from clients import DEADLINE, PASSWORD, USER, Raw, run, until_it_works
+from clients import DEADLINE, PASSWORD, USER, Raw, curl_by_ntlm, fetchmail_by_ntlm, run, until_it_works
 from conftest import running
 from ntlm_client import (AV_DOMAIN, AV_TIME, Client, ask_for_challenge, authenticate, binding_of, challenge_of,
                          pairs_of, utf16)
-from popgate import MODES, Config, Event, Popgate, program, run_command, site
+from popgate import LISTENERS, MODES, Config, Event, Popgate, program, run_command, site
 from samba import USERS as samba_users
 from samba import Samba
 from stores import FakeStore, Peer, fake_store
@@ -137,14 +137,9 @@ def test_curl(start: Start, certificates: Certificates, store: Versatile, users:
     if login.endswith("identity"):
         backend["master_separator"] = ""
     gate = start(config_of(certificates, store, users, backend=backend))
-    name = {"implicit": "pop3s", "stls": "pop3", "none": "plain"}[mode]
-    settings, output = workdir / "curlrc", workdir / "mail"
-    settings.write_text('user = "LAB\\\\bo:open it"\n')
     mark = store.mark()
-    run(["curl", "--silent", "--show-error", "--config", str(settings), "--cacert", certificates.chain("ca"), "--ipv4",
-         *(["--ssl-reqd"] if mode == "stls" else []), "--login-options", "AUTH=NTLM",
-         f"{'pop3s' if mode == 'implicit' else 'pop3'}://localhost:{gate.port(name)}/2", "--output", str(output)])
-    assert output.read_bytes() == mail.on_the_wire(MESSAGES[1])
+    done = curl_by_ntlm(gate.port(LISTENERS[mode]), mode, certificates.chain("ca"), "LAB\\bo", "open it", workdir)
+    assert done.stdout == mail.on_the_wire(MESSAGES[1]), done
     event = gate.log.wait("session_closed")
     assert event | {"mechanism": "NTLM", "ntlm": "v2", "verifier": "users", "user": "LAB\\bo", "mailbox": USER} == event
     store.wait_logged(rf"Login: user=<{USER}>", since=mark)
@@ -164,19 +159,7 @@ def test_fetchmail_where_ntlm_v1_is_allowed(start: Start, certificates: Certific
 
 def fetchmail(gate: Popgate, certificates: Certificates, workdir: Path, mode: str, user: str = "bo",
               password: str = "open it") -> tuple[subprocess.CompletedProcess[bytes], bytes]:
-    listener = {"implicit": "pop3s", "stls": "pop3", "none": "plain"}[mode]
-    security = {"implicit": "ssl", "stls": 'sslproto "TLS1.2+"', "none": 'sslproto ""'}[mode]
-    ca = certificates.chain("ca")
-    verify = f'sslcertck sslcertfile "{ca}" sslcommonname "localhost"' if mode != "none" else ""
-    settings, delivered = workdir / "fetchmailrc", workdir / "delivered"
-    settings.write_text(f'poll localhost via 127.0.0.1 proto POP3 auth ntlm service "{gate.port(listener)}" timeout 15\n'
-                        f'user "{user}" password "{password}" {security} {verify}\n'
-                        f'fetchall keep no rewrite no mimedecode pass8bits no dropstatus mda "cat >> {delivered}"\n')
-    settings.chmod(0o600)
-    done = subprocess.run(["fetchmail", "--silent", "--nosyslog", "--fetchmailrc", str(settings), "--pidfile",
-                           str(workdir / "pid")], capture_output=True, timeout=60, check=False,
-                          env={**os.environ, "FETCHMAILHOME": str(workdir), "LC_ALL": "C"})
-    return done, delivered.read_bytes() if delivered.exists() else b""
+    return fetchmail_by_ntlm(gate.port(LISTENERS[mode]), mode, certificates.chain("ca"), user, password, workdir)
 
 
 def test_fetchmail_where_it_is_not(gate: Popgate, users: Users, certificates: Certificates, workdir: Path) -> None:
@@ -711,11 +694,8 @@ def test_a_client_that_leaves_before_it_answers(start: Start, certificates: Cert
 
 def test_passed_through_with_curl(start: Start, certificates: Certificates, winbound: Winbound, workdir: Path) -> None:
     gate = start(passing(certificates, winbound))
-    settings, output = workdir / "curlrc", workdir / "mail"
-    settings.write_text(f'user = "LAB\\\\anna:{PASSWORD}"\n')
-    run(["curl", "--silent", "--show-error", "--config", str(settings), "--cacert", certificates.chain("ca"), "--ipv4",
-         "--login-options", "AUTH=NTLM", f"pop3s://localhost:{gate.port('pop3s')}/2", "--output", str(output)])
-    assert output.read_bytes() == mail.on_the_wire(MESSAGES[1])
+    done = curl_by_ntlm(gate.port("pop3s"), "implicit", certificates.chain("ca"), "LAB\\anna", PASSWORD, workdir)
+    assert done.stdout == mail.on_the_wire(MESSAGES[1]), done
 
 
 def test_no_store_to_make_a_challenge(start: Start, certificates: Certificates) -> None:

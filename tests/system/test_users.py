@@ -1,24 +1,20 @@
 """`popgate user`: the command that keeps users of popgate's own, as an administrator runs it."""
 
-import contextlib
 import csv
 import io
 import json
 import os
-import pty
 import re
-import select
 import shutil
 import signal
 import stat
 import subprocess
-import time
 from pathlib import Path
 
 import pytest
 from certs import Certificates
 from clients import DEADLINE
-from popgate import SANITIZER_OPTIONS, program, run_command, site
+from popgate import SANITIZER_OPTIONS, Terminal, program, run_command, site
 
 NT_HASH = "a4f49c406510bdcab6824ee7c30fd852"  # of "Password", MS-NLMP 4.2.2.1.2
 OTHER_HASH = "00112233445566778899aabbccddeeff"
@@ -163,40 +159,12 @@ def test_files_are_for_root_and_the_workers_group(users: Users) -> None:
 
 # the terminal
 
-class Terminal:
-    """The command with a terminal of its own."""
-
-    def __init__(self, users: Users, *arguments: str):
-        self.pid, self.fd = pty.fork()
-        if self.pid == 0:
-            os.execve(program(), ["popgate", "user", *arguments, "-c", str(users.config)],
-                      {**os.environ, **SANITIZER_OPTIONS})
-        self.shown = ""
-
-    def wait_for(self, words: str) -> None:
-        end = time.monotonic() + DEADLINE
-        while words not in self.shown:
-            self.shown += self._read(end).decode()
-
-    def _read(self, end: float) -> bytes:
-        assert select.select([self.fd], [], [], max(0.0, end - time.monotonic()))[0], f"only {self.shown!r} was shown"
-        return os.read(self.fd, 1024)
-
-    def type(self, text: str) -> None:
-        os.write(self.fd, text.encode())
-
-    def end(self) -> int:
-        """Waits for the end; the exit status, negative for a signal."""
-        end = time.monotonic() + DEADLINE
-        with contextlib.suppress(OSError):  # the other end of the terminal is closed
-            while piece := self._read(end):
-                self.shown += piece.decode()
-        os.close(self.fd)
-        return os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
+def at_terminal(users: Users, *arguments: str) -> Terminal:
+    return Terminal("user", *arguments, "-c", str(users.config))
 
 
 def test_a_password_is_asked_for_twice_and_not_shown(users: Users) -> None:
-    terminal = Terminal(users, "add", "anna")
+    terminal = at_terminal(users, "add", "anna")
     terminal.wait_for("Password of anna: ")
     terminal.type("Password\n")
     terminal.wait_for("Again, ")
@@ -208,7 +176,7 @@ def test_a_password_is_asked_for_twice_and_not_shown(users: Users) -> None:
 
 def test_two_different_passwords_change_nothing(users: Users) -> None:
     users.add("anna", "Password")
-    terminal = Terminal(users, "passwd", "anna")
+    terminal = at_terminal(users, "passwd", "anna")
     terminal.wait_for("password of anna: ")
     terminal.type("sesame\n")
     terminal.wait_for("Again, ")
@@ -220,11 +188,11 @@ def test_two_different_passwords_change_nothing(users: Users) -> None:
 
 def test_giving_up_changes_nothing(users: Users) -> None:
     users.add("anna", "Password")
-    terminal = Terminal(users, "passwd", "anna")
+    terminal = at_terminal(users, "passwd", "anna")
     terminal.wait_for("password of anna: ")
     terminal.type("half\x03")
     assert terminal.end() == -signal.SIGINT
-    terminal = Terminal(users, "passwd", "anna")
+    terminal = at_terminal(users, "passwd", "anna")
     terminal.wait_for("password of anna: ")
     terminal.type("\x04")  # the end of input
     assert terminal.end() == 1
@@ -234,7 +202,7 @@ def test_giving_up_changes_nothing(users: Users) -> None:
 
 def test_a_question_keeps_no_other_command_waiting(users: Users) -> None:
     users.add("anna", "Password")
-    terminal = Terminal(users, "passwd", "anna")
+    terminal = at_terminal(users, "passwd", "anna")
     terminal.wait_for("password of anna: ")
     users.add("bert")
     users.do("remove", "anna")
