@@ -10,7 +10,6 @@ import ipaddress
 import itertools
 import json
 import re
-import shlex
 import shutil
 import signal
 import time
@@ -26,8 +25,8 @@ from clients import DEADLINE, Ending, Raw, until_it_works
 from databases import write_database
 from dns import (FakeNameServer, Knot, Query, Reply, address_record, fake_name_server, pairs, ptr, reverse_name,
                  servfail, silence)
-from popgate import MODES, Popgate, run_command, site
-from readme import CLAIMS, EXAMPLES, ROWS, SENTENCES, Row, example, said, says
+from popgate import MODES, Popgate, site
+from readme import Chapter, Row, put_in_force, run
 from stores import FakeStore, fake_store, serve_mailbox
 from test_penalties import (HOME, HOTEL, OFFICE, PATIENCE, THIEF, WRONG, Judge, get_in, guarded, log_in, try_login,
                             until_banned)
@@ -35,6 +34,10 @@ from test_policy_dns import everybody_is, wait_let_in
 from visitors import edge, knock, let_in, turned_away, unsure, visit
 
 Start = Callable[..., Popgate]
+
+CHAPTER = Chapter("Who may connect")
+ROWS, EXAMPLES = CHAPTER.rows, CHAPTER.examples
+example, says = CHAPTER.example, CHAPTER.says
 
 TODAY = datetime.date.today()
 YESTERDAY = TODAY - datetime.timedelta(days=1)
@@ -73,9 +76,7 @@ def beside(scratch: Path, certificates: Certificates) -> Path:
 def chapter(workdir: Path, beside: Path, name_server: Knot) -> Path:
     """A directory with every file of the chapter, and the files that those name."""
     directory = Path(shutil.copytree(beside, workdir / "chapter"))
-    for each in EXAMPLES:
-        if "." in each.what.split()[0]:
-            (directory / each.what).write_text(each.text)
+    CHAPTER.write_files(directory)
     config = (directory / "popgate.conf").read_text()
     assert '["127.0.0.1"]' in config
     (directory / "popgate.conf").write_text(config.replace('["127.0.0.1"]', f'["{name_server.address}"]'))
@@ -105,16 +106,10 @@ def store() -> Iterator[FakeStore]:
 def gate(start: Start, chapter: Path, certificates: Certificates, store: FakeStore) -> Popgate:
     """popgate.conf in force, before a store, and behind a load balancer that says who the client is."""
     gate = start(site(certificates, store.port))
-    config = (chapter / "popgate.conf").read_text()
-    config, ports = re.subn(r"bind: \[.*\](?=, tls)", 'bind: ["127.0.0.1:0"]', config)
-    config, servers = re.subn(r'"192\.0\.2\.110:110"', f'"127.0.0.1:{store.port}"', config)
-    config, balancers = re.subn(r"^defaults:\n", r'\g<0>  proxy_from: ["127.0.0.1"]\n', config, flags=re.MULTILINE)
-    assert (ports, servers, balancers) == (2, 1, 1)
-    shutil.copytree(chapter, gate.directory, dirs_exist_ok=True)
-    gate.config_file.write_text(config + "workers: 1\nlog: { format: json }\n")
-    before = gate.workers()
-    gate.reload()
-    proc.wait_gone(before)
+    config, balancers = re.subn(r"^defaults:\n", r'\g<0>  proxy_from: ["127.0.0.1"]\n',
+                                (chapter / "popgate.conf").read_text(), flags=re.MULTILINE)
+    assert balancers == 1
+    put_in_force(gate, chapter, config, store.port)
     return gate
 
 
@@ -136,15 +131,6 @@ def moving(scratch: Path, certificates: Certificates) -> Iterator[tuple[Popgate,
             gate.kill()
 
 
-def run(command: str, chapter: Path, *, status: int = 0) -> str:
-    """What a command prints; nothing is complained of."""
-    name, *arguments = shlex.split(command)
-    assert name == "popgate"
-    result = run_command(*arguments, cwd=chapter)
-    assert (result.stderr, result.returncode) == ("", status)
-    return result.stdout
-
-
 def check(chapter: Path) -> str:
     return run("popgate check -c popgate.conf", chapter)
 
@@ -157,10 +143,7 @@ def explain(chapter: Path, address: str) -> str:
 
 
 def test_every_sentence_has_a_test() -> None:
-    there = [each.words for each in SENTENCES]
-    assert [words for words in there if words not in said] == []
-    assert [words for words in said if words not in there] == []
-    assert len(set(there)) == len(there) and len(set(said)) == len(said)
+    CHAPTER.assert_sentences_are_tied()
 
 
 def test_every_row_has_a_test() -> None:
@@ -172,23 +155,13 @@ def test_every_block_has_a_test() -> None:
     files = {"popgate.conf", "banned.txt", "verdicts.txt"}
     kinds = [each.what for each in EXAMPLES]
     assert [kind for kind in kinds if kind not in files | {"run", f"session from {BANNED}"}] == []
-    assert files < set(kinds) and len(SENTENCES) + len(ROWS) + len(EXAMPLES) == len(CLAIMS)
+    assert files < set(kinds)
 
 
 # ---- blocks ---------------------------------------------------------------------------------------------------------
 
 
-def commands() -> Iterator[tuple[str, str]]:
-    """Each command of the chapter and its output."""
-    for block in (each.text for each in EXAMPLES if each.what == "run"):
-        first, *parts = re.split(r"^\$ ", block, flags=re.MULTILINE)
-        assert not first and parts, block
-        for part in parts:
-            command, _, output = part.partition("\n")
-            yield command, output
-
-
-COMMANDS = list(commands())
+COMMANDS = list(CHAPTER.commands())
 
 
 @pytest.mark.parametrize("command,output", COMMANDS, ids=[command for command, _ in COMMANDS])
