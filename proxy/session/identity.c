@@ -8,19 +8,11 @@
 
 #include <stdlib.h>
 
+#include "backends/fold.h"
+
 static const struct routes *routes_of(const struct session *session)
 {
 	return session->house->snapshot->routes[session->listener_index];
-}
-
-// The store checks a password with a name by itself, unless it believes us.
-static bool is_checked_by_store(const struct session *session)
-{
-	const struct snapshot *snapshot = session->house->snapshot;
-	enum backend_login login =
-	    snapshot->config->backends[session->listener->backend].options.login;
-	return session->claim.kind == CLAIM_plain && login != BACKEND_LOGIN_master &&
-	       login != BACKEND_LOGIN_stored;
 }
 
 static bool is_left_to_store(const struct session *session)
@@ -53,7 +45,7 @@ static bool find_counted(struct session *session, const char **why)
 	if (!is_left)
 		account.mailbox = STR("");
 	const struct route_question question = {
-	    &account, session->claim.user, is_left && is_checked_by_store(session)};
+	    &account, session->claim.user, is_left && session->claim.kind == CLAIM_plain};
 	return route_find(routes_of(session), &question, &session->counted, why);
 }
 
@@ -102,21 +94,57 @@ static bool go_by_record(
 	return false;
 }
 
-// A domain that stands with no user of users.db nobody has checked.
-bool session_identify_again(struct session *session, const char **why)
+// A store that believes us can judge nobody; the configuration sees to that for the
+// map, but it does not know users.db.
+static bool is_judged(const struct session *session, const char **why)
+{
+	const struct config *config = session->house->snapshot->config;
+	enum backend_login login = config->backends[session->route.backend].options.login;
+	*why =
+	    "the store that users.db names lets in everybody whom we send, and nobody has judged";
+	return session->verification->verifier != VERIFIER_backend ||
+	       (login != BACKEND_LOGIN_master && login != BACKEND_LOGIN_stored);
+}
+
+// The account as far as somebody has checked it.
+struct checked {
+	struct account account;
+	struct str login;
+	char user[FOLD_SIZE], domain[FOLD_SIZE], whole[FOLD_SIZE];
+};
+
+static struct str fold(struct str name, char room[FOLD_SIZE])
+{
+	struct text folded = text_in(room, FOLD_SIZE);
+	fold_name(name, &folded);
+	return text_str(&folded);
+}
+
+// In the form that users.db knows the user by; a domain that does not stand there
+// with the user nobody has checked.
+static void keep_checked(const struct session *session, struct checked *out)
 {
 	const struct verification *judged = session->verification;
-	bool is_known = judged->verifier == VERIFIER_users;
-	bool is_checked = is_checked_by_store(session);
-	struct account account = session->account;
-	struct str login = session->claim.user;
-	if (is_known && account.domain.len && !judged->record.has_domain) {
-		account.domain = STR("");
-		login = is_checked ? login : account.user;
-	}
-	const struct route_question question = {&account, login, is_checked};
-	if (!route_find(routes_of(session), &question, &session->route, why) ||
-	    !go_by_record(session, &judged->record, why))
+	out->account = session->account;
+	out->login = session->claim.user;
+	if (judged->verifier != VERIFIER_users)
+		return;
+	bool has_domain = judged->record.has_domain;
+	out->account.user = fold(session->account.user, out->user);
+	out->account.domain = fold(has_domain ? session->account.domain : STR(""), out->domain);
+	out->login = has_domain ? fold(session->claim.user, out->whole) : out->account.user;
+}
+
+bool session_identify_again(struct session *session, bool *out_refused, const char **why)
+{
+	const struct verification *judged = session->verification;
+	struct checked checked;
+	keep_checked(session, &checked);
+	const struct route_question question = {
+	    &checked.account, checked.login, judged->verifier == VERIFIER_backend};
+	*out_refused = !route_find(routes_of(session), &question, &session->route, why);
+	if (*out_refused || !go_by_record(session, &judged->record, why) ||
+	    !is_judged(session, why))
 		return false;
 	session->backend = session->house->snapshot->backends[session->route.backend];
 	return true;

@@ -13,12 +13,15 @@ static void let_in(struct session *session)
 {
 	enum verifier verifier = session->verification->verifier;
 	const char *why = NULL;
+	bool is_refused;
 	if (verifier != VERIFIER_backend)
 		session->judge = verifier_name(verifier);
-	if (session_identify_again(session, &why))
+	if (session_identify_again(session, &is_refused, &why))
 		session_enter(session, PHASE_login);
-	else
+	else if (is_refused)
 		session_reject_login(session, why);
+	else
+		session_cannot_judge(session, why);
 }
 
 static void on_done(struct verification *verification, enum outcome outcome)

@@ -215,10 +215,11 @@ bool session_waits_for_client(const struct session *session);
 // and `backend`, or `denied`.
 void session_identify(struct session *session);
 
-// identity.c: the same once users.db has accepted the claim: `route`.  False with the
-// reason, for the log, when it leads nowhere.
+// identity.c: the same once a verifier has accepted the claim: `route`.  False with the
+// reason, for the log, when it leads nowhere: *out_refused when the map does not let
+// the user there, else the configuration or users.db is at fault.
 __attribute__((warn_unused_result)) bool session_identify_again(
-    struct session *session, const char **why);
+    struct session *session, bool *out_refused, const char **why);
 
 // phase_closing.c: how a reason ends the connection to the client.
 enum end { GENTLY, LINGER, ORDERLY, ABORT };

@@ -60,7 +60,8 @@ class Users:
         listener = {"bind": ["127.0.0.1:0"], "tls": "none", "login": ["basic"], "backend": "store"}
         self.config = directory / "users.yaml"
         self.config.write_text(json.dumps({
-            "users": self.section, "backends": {"store": {"servers": ["127.0.0.1:1110"], "tls": "none"}},
+            "users": self.section,
+            "backends": {name: {"servers": ["127.0.0.1:1110"], "tls": "none"} for name in ("store", "believing", "gone")},
             "listeners": {"plain": listener}}))
 
     def run(self, *arguments: str, lines: tuple[str, ...] = ()) -> None:
@@ -330,6 +331,53 @@ def test_another_mailbox_needs_a_rule(start: Start, certificates: Certificates, 
         client.ask(b"USER LAB/bo/other", b"+OK")
         assert client.ask(f"PASS {SECRET}".encode()) == REFUSAL
     assert gate.log.wait("login_failed", since=mark)["why"] == "no map rule lets the user open another mailbox"
+
+
+def two_stores(certificates: Certificates, store: Versatile, users: Users, workdir: Path, **defaults: object) -> Config:
+    """The listeners' store is told the client's password; the other one believes popgate."""
+    config = config_of(certificates, store, users, backend={"login": "pass"}, login=["basic"], **defaults)
+    servers = {"servers": [f"127.0.0.1:{store.port}"], "tls": "none"}
+    config["backends"]["believing"] = {**servers, **master(workdir)}
+    return config
+
+
+@pytest.mark.parametrize("rules", [[], ["* to {login} at believing"]])
+def test_what_nobody_has_checked_is_not_told_to_a_store_that_believes_us(
+        start: Start, certificates: Certificates, store: Versatile, users: Users, workdir: Path,
+        rules: list[str]) -> None:
+    users.add("bob", SECRET, *([] if rules else ["--backend", "believing"]))
+    users.add("strasse", SECRET, *([] if rules else ["--backend", "believing"]))
+    gate = start(two_stores(certificates, store, users, workdir, map=rules))
+    for name, mailbox in (("bob@victim.org", "bob"), ("VICTIM\\Bob", "bob"), ("Stra\u00dfe", "strasse")):
+        with gate.connect("implicit") as client:
+            client.login(name, SECRET)
+            client.ask(b"QUIT", b"+OK")
+            event = gate.closed(client.port)
+            assert (event["mailbox"], event["backend"]) == (mailbox, "believing")
+    mark = gate.log.mark()
+    with gate.connect("implicit") as client:
+        client.ask(b"USER x\\bob\\anna", b"+OK")
+        assert client.ask(f"PASS {SECRET}".encode()) == REFUSAL
+    assert gate.log.wait("login_failed", since=mark)["why"] == "no map rule lets the user open another mailbox"
+
+
+def test_a_user_without_password_is_let_in_by_no_store_that_believes_us(
+        start: Start, certificates: Certificates, store: Versatile, users: Users, workdir: Path) -> None:
+    users.run("add", "dora", "--no-password", "--mailbox", USER, "--backend", "believing")
+    gate = start(two_stores(certificates, store, users, workdir, verify=["users", "backend"]))
+    with gate.connect("implicit") as client:
+        client.ask(b"USER dora", b"+OK")
+        client.ask(b"PASS anything", UNAVAILABLE)
+    assert "nobody has judged" in gate.log.wait("login_failed")["why"]
+
+
+def test_a_backend_that_is_not_configured_is_not_the_users_fault(
+        start: Start, certificates: Certificates, store: Versatile, users: Users) -> None:
+    users.add("bo", SECRET, "--backend", "gone")
+    gate = start(config_of(certificates, store, users, ban_after=1))
+    for _try in range(2):
+        with gate.connect("implicit") as client:
+            assert authenticate(client, Client("bo", SECRET)).startswith(UNAVAILABLE)
 
 
 def test_denied_users(gate: Popgate, users: Users) -> None:
