@@ -79,3 +79,24 @@ bool account_is_among(const struct account *account, const struct text_list *use
 			return true;
 	return false;
 }
+
+// Cuts at the first "\\", "/" or "@".
+static struct str take_piece(struct str *rest)
+{
+	struct str piece, behind, at_piece, at_behind;
+	cut(*rest, &piece, &behind);
+	str_cut(*rest, '@', &at_piece, &at_behind);
+	bool is_at = at_piece.len < piece.len;
+	*rest = is_at ? at_behind : behind;
+	return is_at ? at_piece : piece;
+}
+
+bool account_has_piece_among(struct str name, const struct text_list *users)
+{
+	while (name.len) {
+		const struct account piece = {.user = str_trim(take_piece(&name))};
+		if (account_is_among(&piece, users))
+			return true;
+	}
+	return false;
+}

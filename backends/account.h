@@ -31,4 +31,8 @@ __attribute__((warn_unused_result)) bool account_parse(struct str name, struct a
 // Whether the user, of whatever domain, is in the list, whose case does not matter.
 bool account_is_among(const struct account *account, const struct text_list *users);
 
+// The same of a name that cannot be taken apart, whatever its store makes of it: whether
+// any piece of it, between separators, is in the list.
+bool account_has_piece_among(struct str name, const struct text_list *users);
+
 #endif

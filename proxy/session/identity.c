@@ -27,13 +27,19 @@ static void be_nowhere(struct session *session)
 	session->counted = (struct route){session->listener->backend, {str_dup(user), user.len}};
 }
 
-// What a store alone judges may have any form that the store likes.
-static bool parse(struct session *session)
+// What a store alone judges may have any form that the store likes, but denied users
+// have none.
+static const char *parse(struct session *session)
 {
-	if (account_parse(session->claim.user, &session->account))
-		return true;
-	session->account = (struct account){.user = session->claim.user};
-	return session->claim.kind == CLAIM_plain && is_left_to_store(session);
+	struct str user = session->claim.user;
+	const struct text_list *denied = &session->listener->options.deny_users;
+	if (account_parse(user, &session->account))
+		return account_is_among(&session->account, denied) ? "deny_users" : NULL;
+	session->account = (struct account){.user = user};
+	if (account_has_piece_among(user, denied))
+		return "deny_users";
+	bool is_stores = session->claim.kind == CLAIM_plain && is_left_to_store(session);
+	return is_stores ? NULL : "no form of a name";
 }
 
 // What attempts are counted by: where our verifiers judge, the user, whatever the
@@ -51,12 +57,9 @@ static bool find_counted(struct session *session, const char **why)
 
 static const char *identify(struct session *session)
 {
-	const char *why = NULL;
-	const struct text_list *denied = &session->listener->options.deny_users;
-	if (!parse(session))
-		return "no form of a name";
-	if (account_is_among(&session->account, denied))
-		return "deny_users";
+	const char *why = parse(session);
+	if (why)
+		return why;
 	if (!find_counted(session, &why))
 		return why;
 	return NULL;

@@ -107,12 +107,38 @@ static void test_denied(void **state)
 	}
 }
 
+static const struct {
+	struct str name;
+	bool is_denied;
+} pieces[] = {
+    {STR("root@"), true},
+    {STR("\\root"), true},
+    {STR("Root@a@b"), true},
+    {STR("a//  ROOT /"), true},
+    {STR("a@b\\root"), true},
+    {STR("a@roots@b"), false},
+    {STR("@"), false},
+    {STR(""), false},
+};
+
+static void test_denied_pieces(void **state)
+{
+	(void)state;
+	char root[] = "root";
+	char *users[] = {root};
+	const struct text_list list = {.at = users, .num = NUM(users)};
+	for (size_t i = 0; i < NUM(pieces); i++)
+		check(pieces[i].name,
+		    account_has_piece_among(pieces[i].name, &list) == pieces[i].is_denied);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_accepted),
 	    cmocka_unit_test(test_refused),
 	    cmocka_unit_test(test_denied),
+	    cmocka_unit_test(test_denied_pieces),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
