@@ -42,17 +42,32 @@ static const char *parse(struct session *session)
 	return is_stores ? NULL : "no form of a name";
 }
 
-// What attempts are counted by: where our verifiers judge, the user, whatever the
-// mailbox, and however many domains there are that nobody has checked.
+static struct str fold(struct str name, char room[FOLD_SIZE])
+{
+	struct text folded = text_in(room, FOLD_SIZE);
+	fold_name(name, &folded);
+	return text_str(&folded);
+}
+
+// Where our verifiers judge, attempts are counted by the user as users.db folds him,
+// whatever the mailbox, and however many domains there are that nobody has checked.
+static void count_by_user(struct session *session)
+{
+	char room[FOLD_SIZE];
+	struct str user = fold(session->account.user, room);
+	route_done(&session->counted);
+	session->counted = (struct route){session->listener->backend, {str_dup(user), user.len}};
+}
+
+// What attempts are counted by; where the store judges, the name there.
 static bool find_counted(struct session *session, const char **why)
 {
-	bool is_left = is_left_to_store(session);
-	struct account account = session->account;
-	if (!is_left)
-		account.mailbox = STR("");
 	const struct route_question question = {
-	    &account, session->claim.user, is_left && session->claim.kind == CLAIM_plain};
-	return route_find(routes_of(session), &question, &session->counted, why);
+	    &session->account, session->claim.user, session->claim.kind == CLAIM_plain};
+	if (is_left_to_store(session))
+		return route_find(routes_of(session), &question, &session->counted, why);
+	count_by_user(session);
+	return true;
 }
 
 static const char *identify(struct session *session)
@@ -115,13 +130,6 @@ struct checked {
 	struct str login;
 	char user[FOLD_SIZE], domain[FOLD_SIZE], whole[FOLD_SIZE];
 };
-
-static struct str fold(struct str name, char room[FOLD_SIZE])
-{
-	struct text folded = text_in(room, FOLD_SIZE);
-	fold_name(name, &folded);
-	return text_str(&folded);
-}
 
 // In the form that users.db knows the user by; a domain that does not stand there
 // with the user nobody has checked.
