@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <lmdb.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <sys/file.h>
 #include <sys/stat.h>
@@ -45,6 +46,8 @@ static const struct {
     {EDQUOT, "the disk quota is used up; nothing was changed"},
     {EFBIG, "the file may not grow any more (see ulimit -f); nothing was changed"},
     {EIO, "the disk is full or fails; nothing was changed"},
+    {EBADMSG, "the lock file beside it is damaged; stop popgate and `popgate user`, remove that "
+              "file, and start popgate again"},
 };
 
 static char *join(const char *path, const char *ending)
@@ -135,16 +138,39 @@ static bool is_own_lock(int fd, uint64_t inode)
 	       memcmp(owner.magic, owner_magic, sizeof(owner.magic)) == 0 && owner.inode == inode;
 }
 
-// 0 when it is there and this file's, ENOENT when it is not, ESTALE when it is
-// another's.
+// LMDB makes a lock file anew that no process holds, and would follow any count of
+// readers of one that is held, out of its memory.  Whoever is of the workers' group can
+// write there.
+struct lock_head {
+	uint32_t magic, format;
+	pthread_mutex_t readers_mutex;
+	uint64_t transaction;
+	uint32_t num_readers;
+};
+
+static bool is_held(int fd)
+{
+	struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_len = 1};
+	return fcntl(fd, F_GETLK, &lock) < 0 || lock.l_type != F_UNLCK;
+}
+
+static bool is_sane(int fd)
+{
+	struct lock_head head;
+	return !is_held(fd) || (pread(fd, &head, sizeof(head), 0) == sizeof(head) &&
+	                           head.num_readers <= READERS_MAX);
+}
+
+// 0 when it is there and this file's, EBADMSG when it is but is damaged, ENOENT when it is not,
+// ESTALE when it is another's.
 static int check_lock(const char *lock, uint64_t inode)
 {
 	int fd = open(lock, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
 	if (fd < 0)
 		return errno;
-	bool own = is_own_lock(fd, inode);
+	int code = !is_own_lock(fd, inode) ? ESTALE : is_sane(fd) ? 0 : EBADMSG;
 	close(fd);
-	return own ? 0 : ESTALE;
+	return code;
 }
 
 // Those who use the lock of another file go on with it; it has no name any more.
@@ -243,17 +269,25 @@ static void explain(const char *path, int code, struct text *why)
 		text_addf(why, "%s cannot be opened: %s", path, problem_of(code));
 }
 
+bool database_prepare(const struct database_place *place, enum database_use use, struct text *why)
+{
+	char *lock = join(place->path, "-lock");
+	int code = prepare_files(place, lock, use);
+	if (code)
+		explain(place->path, code, why);
+	free(lock);
+	return !code;
+}
+
 struct database *database_open(
     const struct database_place *place, enum database_use use, struct text *why)
 {
-	struct database *database = NULL;
-	char *lock = join(place->path, "-lock");
-	int code = prepare_files(place, lock, use);
-	if (!code)
-		database = open_prepared(place, use, &code);
+	int code;
+	if (!database_prepare(place, use, why))
+		return NULL;
+	struct database *database = open_prepared(place, use, &code);
 	if (!database)
 		explain(place->path, code, why);
-	free(lock);
 	return database;
 }
 

@@ -16,6 +16,10 @@
 // another makes a new one, which takes the right to: the supervisor's, before it
 // starts workers, or that of `popgate user`.
 //
+// Who can write to it can make readers and writers end or wait, and is trusted with
+// that by being of the workers' group.  The supervisor, which is root and must do
+// neither, only prepares the files.
+//
 // Not done: LMDB without locks and locks of our own, which would need neither the
 // second file nor rights to write it.  A reader would then have to keep the writer
 // waiting, or the writer the reader.
@@ -45,7 +49,14 @@ enum database_found { DATABASE_FOUND, DATABASE_ABSENT, DATABASE_FAILED };
 
 struct database;
 
-// NULL with the reason in *why.  The owner closes it in the process that opened it.
+// What takes the right to make files: sees to it that the lock file is there and this
+// file's, and with DATABASE_MAKE the file too.  Nothing of either is mapped, so that
+// nobody who can write to the lock file can do harm.  False with the reason in *why.
+__attribute__((warn_unused_result)) bool database_prepare(
+    const struct database_place *place, enum database_use use, struct text *why);
+
+// Prepares and opens.  NULL with the reason in *why.  The owner closes it in the process that
+// opened it.
 struct database *database_open(
     const struct database_place *place, enum database_use use, struct text *why);
 void database_close(struct database **database);

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -13,7 +14,7 @@
 #include "proxy/base/log.h"
 #include "proxy/server/clock.h"
 
-enum { LOOK_MS = 1000, TRIAL_S = 5, REASON_ROOM = 512 };
+enum { LOOK_MS = 1000, TRIAL_MS = 5000, REASON_ROOM = 512 };
 
 // ---- the trial ----------------------------------------------------------
 
@@ -28,51 +29,72 @@ static bool open_once(const struct database_place *place, const uint8_t *key, st
 	return can_be_used;
 }
 
-static _Noreturn void open_in_child(
-    const struct database_place *place, const uint8_t *key, int answer)
+static _Noreturn void open_in_child(const struct database_place *place,
+    const struct sandbox_identity *identity, const uint8_t *key, int answer)
 {
 	char room[REASON_ROOM];
 	struct text why = TEXT(room);
-	signal(SIGALRM, SIG_DFL);
-	alarm(TRIAL_S);
+	sandbox_enter(identity);
 	bool can_be_used = open_once(place, key, &why);
 	bool told = write(answer, room, why.len) == (ssize_t)why.len;
 	_exit(can_be_used && told ? EXIT_SUCCESS : EXIT_FAILURE);
 }
 
-// What it says, up to its end.
-static bool hear(pid_t child, int answer, const char *path, struct text *why)
+// What it says, up to its end.  False when it has not ended in time.
+static bool hear(int answer, struct text *said)
 {
-	char room[REASON_ROOM];
-	ssize_t len = 0, n;
+	uint64_t now, deadline_ms = clock_ms() + TRIAL_MS;
+	while ((now = clock_ms()) < deadline_ms) {
+		char room[REASON_ROOM];
+		struct pollfd pollfd = {answer, POLLIN, 0};
+		if (poll(&pollfd, 1, (int)(deadline_ms - now)) <= 0)
+			continue;
+		ssize_t len = read(answer, room, sizeof(room));
+		if (len <= 0)
+			return true;
+		text_add(said, (struct str){room, (size_t)len});
+	}
+	return false;
+}
+
+static bool judge(pid_t child, int answer, const char *path, struct text *why)
+{
 	int status;
-	while ((n = read(answer, room + len, sizeof(room) - (size_t)len)) > 0)
-		len += n;
+	bool in_time = hear(answer, why);
+	if (!in_time)
+		kill(child, SIGKILL);
 	while (waitpid(child, &status, 0) < 0 && errno == EINTR)
 		;
-	if (WIFSIGNALED(status))
+	if (!in_time)
+		text_addf(why,
+		    "%s cannot be used: opening it was not done after %d seconds: a process of the "
+		    "workers' group holds its lock file, or it is damaged",
+		    path, TRIAL_MS / 1000);
+	else if (WIFSIGNALED(status))
 		text_addf(why,
 		    "%s cannot be used: it is damaged; move it away and put a copy in "
 		    "its place",
 		    path);
-	else
-		text_add(why, (struct str){room, (size_t)len});
-	return WIFEXITED(status) && WEXITSTATUS(status) == EXIT_SUCCESS;
+	return in_time && WIFEXITED(status) && WEXITSTATUS(status) == EXIT_SUCCESS;
 }
 
-// LMDB trusts the file: what reads a damaged one may end at any moment, or never.
-static bool try_place(const struct database_place *place, const uint8_t *key, struct text *why)
+// LMDB trusts the file, and its lock file, to which the workers' group can write: what
+// opens a damaged one may end at any moment, or never, and should not be root.
+static bool try_place(const struct database_place *place, const struct sandbox_identity *identity,
+    const uint8_t *key, struct text *why)
 {
 	int ends[2];
+	if (!database_prepare(place, DATABASE_READ, why))
+		return false;
 	if (pipe2(ends, O_CLOEXEC) < 0) {
 		text_addf(why, "cannot open a pipe: %s", strerror(errno));
 		return false;
 	}
 	pid_t child = fork();
 	if (child == 0)
-		open_in_child(place, key, ends[1]);
+		open_in_child(place, identity, key, ends[1]);
 	close(ends[1]);
-	bool can_be_used = child > 0 && hear(child, ends[0], place->path, why);
+	bool can_be_used = child > 0 && judge(child, ends[0], place->path, why);
 	if (child < 0)
 		text_addf(why, "cannot start a process: %s", strerror(errno));
 	close(ends[0]);
@@ -120,7 +142,7 @@ bool users_watch_prepare(struct users_watch *watch, const struct snapshot *snaps
 	};
 	watch->database = mark_of(options->database);
 	watch->key = mark_of(options->key);
-	watch->is_open = try_place(&place, snapshot->users_key, why);
+	watch->is_open = try_place(&place, identity, snapshot->users_key, why);
 	return watch->is_open;
 }
 

@@ -7,8 +7,9 @@
 // that have.  One that cannot be used is refused with its reason, and tried again
 // when it, or the key file, has changed.
 //
-// The supervisor itself never reads users.db, since a damaged one may be the end of
-// who does: a child does that first.
+// The supervisor itself reads neither users.db nor its lock file, since damaged ones may
+// be the end of who does: a child does that first, as the user that workers become and
+// not for longer than some seconds.
 #ifndef POPGATE_PROXY_SERVER_USERS_WATCH_H
 #define POPGATE_PROXY_SERVER_USERS_WATCH_H
 
@@ -32,9 +33,8 @@ struct users_watch {
 	bool is_open;                   // and could be used: workers have them
 };
 
-// Opens users.db as workers will, with the rights to make them a lock file, and
-// notes which file it is.  False with the reason in *why when they could not use it.
-// Waits for the file, some seconds at most.
+// Makes workers a lock file, opens users.db as they will, and notes which file it is.  False with
+// the reason in *why when they could not use it. Waits for the file, some seconds at most.
 __attribute__((warn_unused_result)) bool users_watch_prepare(struct users_watch *watch,
     const struct snapshot *snapshot, const struct sandbox_identity *identity, struct text *why);
 

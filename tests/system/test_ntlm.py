@@ -3,9 +3,11 @@ who is whose; what is refused looks the same; and NTLM passed through to a store
 """
 
 import base64
+import ctypes
 import hashlib
 import hmac
 import json
+import mmap
 import os
 import shutil
 import signal
@@ -494,6 +496,33 @@ def test_a_users_db_that_is_none_changes_nothing(gate: Popgate, users: Users, wo
     mark = gate.log.mark()
     os.replace(broken, users.directory / "users.db")
     gate.log.wait("reload_refused", since=mark)
+    fetched(gate, ANNA)
+
+
+def test_a_damaged_lock_file_is_not_the_supervisors_end(gate: Popgate, users: Users) -> None:
+    """Everybody in the workers' group can write to it."""
+    gate.expect("reload_refused")
+    mark = gate.log.mark()
+    with (users.directory / "users.db-lock").open("r+b") as lock:
+        lock.seek(56)
+        lock.write(b"\xff" * 4)
+    gate.signal(signal.SIGHUP)
+    assert "lock file beside it is damaged" in gate.log.wait("reload_refused", since=mark)["why"]
+    fetched(gate, ANNA)
+
+
+def test_a_lock_that_is_held_does_not_hold_the_supervisor(gate: Popgate, users: Users) -> None:
+    gate.expect("reload_refused")
+    libc = ctypes.CDLL(None)
+    mark = gate.log.mark()
+    with (users.directory / "users.db-lock").open("r+b") as file, mmap.mmap(file.fileno(), 0) as lock:
+        mutex = ctypes.byref(ctypes.c_char.from_buffer(lock), 8)
+        libc.pthread_mutex_lock(mutex)
+        gate.signal(signal.SIGHUP)
+        assert "holds its lock file" in gate.log.wait("reload_refused", since=mark)["why"]
+        libc.pthread_mutex_unlock(mutex)
+        del mutex
+    gate.reload()
     fetched(gate, ANNA)
 
 

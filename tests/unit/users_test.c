@@ -6,6 +6,7 @@
 // test has it, and enter the filter of system calls.
 #include "tests/kit/check.h"
 
+#include <fcntl.h>
 #include <grp.h>
 #include <signal.h>
 #include <stdio.h>
@@ -725,6 +726,34 @@ static void test_opened_by_many_at_once(void **state)
 	}
 }
 
+// LMDB would go through so many readers, far behind the end of the file.
+static void test_damaged_lock(void **state)
+{
+	enum { NUM_READERS_AT = 56 };
+	const uint32_t two = 2, wild = UINT32_MAX;
+	uint32_t count = 0;
+	struct place place = folder_new();
+	(void)state;
+	change(&place, "anna", "1");
+	struct reader reader = reader_open(&place, answer);
+	int fd = open(place.lock, O_RDWR | O_CLOEXEC);
+	assert_int_equal(pread(fd, &count, sizeof(count), NUM_READERS_AT), sizeof(count));
+	assert_int_equal(count, 1); // that is where it stands
+	assert_int_equal(pwrite(fd, &wild, sizeof(wild), NUM_READERS_AT), sizeof(wild));
+	check_refused(&place, key, DATABASE_READ, "lock file beside it is damaged");
+	check_refused(&place, key, DATABASE_CHANGE, "lock file beside it is damaged");
+	assert_int_equal(pwrite(fd, &two, sizeof(two), NUM_READERS_AT), sizeof(two));
+	change(&place, "anna", "2");
+	check_asked(&reader, "anna", "+2");
+	assert_int_equal(pwrite(fd, &wild, sizeof(wild), NUM_READERS_AT), sizeof(wild));
+	reader_end(&reader, 0);
+	change(&place, "anna", "3"); // nobody holds it any more
+	assert_int_equal(pread(fd, &count, sizeof(count), NUM_READERS_AT), sizeof(count));
+	assert_in_range(count, 0, two);
+	close(fd);
+	folder_done(&place);
+}
+
 static void test_written_over(void **state)
 {
 	struct place place = folder_new();
@@ -756,6 +785,7 @@ int main(void)
 	    cmocka_unit_test(test_full_disk),
 	    cmocka_unit_test(test_replaced),
 	    cmocka_unit_test(test_opened_by_many_at_once),
+	    cmocka_unit_test(test_damaged_lock),
 	    cmocka_unit_test(test_written_over),
 	};
 	return cmocka_run_group_tests_name("users", tests, NULL, NULL);
