@@ -13,6 +13,7 @@
 #include "backends/users/fields.h"
 #include "proxy/prompt.h"
 #include "proxy/server/sandbox.h"
+#include "proxy/server/users_trial.h"
 #include "proxy/user_command.h"
 
 enum { EXIT_USAGE = 2, REASON_ROOM = 2048 };
@@ -117,6 +118,16 @@ static bool find_group(const struct config *config, struct database_place *place
 	return true;
 }
 
+// A file that is there may be damaged, which is told rather than the end of the command.
+static bool try_database(
+    const struct database_place *place, enum database_use use, const uint8_t *key, struct text *why)
+{
+	const struct sandbox_identity self = {.change = false};
+	if (use == DATABASE_MAKE && access(place->path, F_OK) < 0)
+		return true;
+	return database_prepare(place, use, why) && users_try(place, &self, key, why);
+}
+
 bool user_open(struct user_command *command, enum database_use use)
 {
 	uint8_t key[USERS_KEY_SIZE] = {0};
@@ -128,7 +139,8 @@ bool user_open(struct user_command *command, enum database_use use)
 	    .path = command->config->users.database, .size_max = USERS_SIZE_MAX};
 	if (!find_group(command->config, &place) || !load_key(command, use, key))
 		return false;
-	command->users = users_open_at(&place, use, key, &why);
+	if (try_database(&place, use, key, &why))
+		command->users = users_open_at(&place, use, key, &why);
 	explicit_bzero(key, sizeof(key));
 	return command->users || user_complain("%s", room);
 }

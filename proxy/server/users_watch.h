@@ -8,8 +8,7 @@
 // when it, or the key file, has changed.
 //
 // The supervisor itself reads neither users.db nor its lock file, since damaged ones may
-// be the end of who does: a child does that first, as the user that workers become and
-// not for longer than some seconds.
+// be the end of who does: see users_trial.h.
 #ifndef POPGATE_PROXY_SERVER_USERS_WATCH_H
 #define POPGATE_PROXY_SERVER_USERS_WATCH_H
 

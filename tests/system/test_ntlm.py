@@ -499,6 +499,24 @@ def test_a_users_db_that_is_none_changes_nothing(gate: Popgate, users: Users, wo
     fetched(gate, ANNA)
 
 
+@pytest.mark.parametrize("part", [0.9, 0.5, 0.2, 12288])
+def test_a_users_db_that_was_cut_off_changes_nothing(gate: Popgate, users: Users, workdir: Path, part: float) -> None:
+    gate.expect("reload_refused")
+    (workdir / "others").mkdir()
+    others = Users(workdir / "others")
+    shutil.copy(users.directory / "users.key", others.directory / "users.key")
+    table = others.directory / "users.csv"
+    table.write_text("name,nt_hash,mailbox\n" + "".join(f"user{n},{n:032x},box{n}\n" for n in range(5003)))
+    others.run("import", str(table))
+    file = others.directory / "users.db"
+    size = file.stat().st_size
+    os.truncate(file, int(part if part > 1 else size * part))
+    mark = gate.log.mark()
+    os.replace(file, users.directory / "users.db")
+    assert "it is damaged" in gate.log.wait("reload_refused", since=mark)["why"]
+    fetched(gate, ANNA)
+
+
 def test_a_damaged_lock_file_is_not_the_supervisors_end(gate: Popgate, users: Users) -> None:
     """Everybody in the workers' group can write to it."""
     gate.expect("reload_refused")

@@ -319,6 +319,18 @@ def test_a_file_that_is_no_database_is_told(users: Users) -> None:
     assert "damaged" in users.complaint("list")
 
 
+@pytest.mark.parametrize("part", [0.9, 0.5, 0.2, 12288])
+def test_a_file_that_was_cut_off_is_told(users: Users, part: float) -> None:
+    users.imported("name,nt_hash,mailbox\n" + "".join(f"user{n},{n:032x},box{n}\n" for n in range(5003)))
+    whole = users.database.read_bytes()
+    cut = whole[:int(part if part > 1 else len(whole) * part)]
+    users.database.unlink()
+    users.database.write_bytes(cut)
+    for verb in (["list"], ["show", "user7"], ["add", "bo", "--no-password"]):
+        assert "it is damaged; move it away and put a copy" in users.complaint(*verb)
+    assert users.database.read_bytes() == cut
+
+
 def test_a_copy_can_be_put_in_its_place(users: Users) -> None:
     users.add("anna")
     shutil.copy(users.database, users.directory / "copy")
