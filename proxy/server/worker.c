@@ -128,10 +128,20 @@ static void on_channel(struct watch *watch)
 	}
 }
 
+// What is logged waits for the loop, which will not run.
+static _Noreturn void give_up(const char *why)
+{
+	log_why(LOG_start_failed, "worker: %s", why);
+	log_flush();
+	exit(EXIT_FAILURE);
+}
+
 static _Noreturn void fail(const char *what)
 {
-	log_why(LOG_start_failed, "worker: cannot %s: %s", what, strerror(errno));
-	exit(EXIT_FAILURE);
+	char room[256];
+	struct text why = TEXT(room);
+	text_addf(&why, "cannot %s: %s", what, strerror(errno));
+	give_up(room);
 }
 
 static void open_sockets(void)
@@ -174,10 +184,8 @@ static void open_names(void)
 	char room[256];
 	struct text why = TEXT(room);
 	if (!names_open(&worker.names, &worker.net, start->snapshot->config,
-	        &start->snapshot->rulebook, start->host_answers, start->num_workers, &why)) {
-		log_why(LOG_start_failed, "worker: %s", room);
-		exit(EXIT_FAILURE);
-	}
+	        &start->snapshot->rulebook, start->host_answers, start->num_workers, &why))
+		give_up(room);
 	worker.sessions.sources = names_sources(&worker.names);
 }
 
@@ -192,10 +200,8 @@ static void open_users(void)
 		return;
 	sources->users = users_open(snapshot->config->users.database, snapshot->users_key, &why);
 	explicit_bzero(snapshot->users_key, sizeof(snapshot->users_key));
-	if (sources->users)
-		return;
-	log_why(LOG_start_failed, "worker: %s", room);
-	exit(EXIT_FAILURE);
+	if (!sources->users)
+		give_up(room);
 }
 
 static void want_helper(void *context)
@@ -231,10 +237,8 @@ static void close_off(void)
 {
 	char room[256];
 	struct text why = TEXT(room);
-	if (filter_enter(&why))
-		return;
-	log_why(LOG_start_failed, "worker: %s", room);
-	exit(EXIT_FAILURE);
+	if (!filter_enter(&why))
+		give_up(room);
 }
 
 void worker_run(const struct worker_start *start)

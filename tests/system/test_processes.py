@@ -12,6 +12,8 @@ import json
 import os
 import signal
 import socket
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -20,7 +22,7 @@ import pytest
 from certs import Certificates
 from clients import DEADLINE, Ending, Raw, until_it_works
 from load import Load, Lost
-from popgate import LISTENERS, Config, Event, Popgate, client_port_of, is_sanitized, run_command, site
+from popgate import LISTENERS, Config, Event, Popgate, client_port_of, is_sanitized, program, run_command, site
 from proc import Usage, connections, holders, state, usage, wait_gone
 from stores import USERS, Dovecot
 
@@ -428,6 +430,30 @@ def test_workers_are_not_root_and_gain_nothing(gate: Popgate) -> None:
         assert fields["NoNewPrivs"] == "1"
         # The sanitizers' own system calls would not pass the filter.
         assert fields["Seccomp"] == ("0" if is_sanitized() else "2")
+
+
+# Makes the kernel refuse seccomp(2), and prctl(2) with PR_SET_SECCOMP, and then is the program.
+WITHOUT_FILTER = """
+import ctypes, os, struct, sys
+ALLOW, REFUSE = 0x7fff0000, 0x00050001
+rules = [(0x20, 0, 0, 0), (0x15, 4, 0, %d), (0x15, 0, 2, %d), (0x20, 0, 0, 16), (0x15, 1, 0, 22),
+         (0x06, 0, 0, ALLOW), (0x06, 0, 0, REFUSE)]
+code = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *rule) for rule in rules))
+program = struct.pack("HxxxxxxP", len(rules), ctypes.addressof(code))
+libc = ctypes.CDLL(None, use_errno=True)
+assert libc.prctl(38, 1, 0, 0, 0) == 0 and libc.prctl(22, 2, program) == 0
+os.execv(sys.argv[1], sys.argv[1:])
+""" % {"x86_64": (317, 157), "aarch64": (277, 167)}[os.uname().machine]
+
+
+@pytest.mark.skipif(is_sanitized(), reason="without the filter")
+def test_why_a_worker_does_not_start_is_told(certificates: Certificates, dovecot: Dovecot, workdir: Path) -> None:
+    file = workdir / "popgate.yaml"
+    file.write_text(json.dumps(site(certificates, dovecot.port)))
+    done = subprocess.run([sys.executable, "-c", WITHOUT_FILTER, program(), "serve", "-c", str(file)],
+                          capture_output=True, text=True, timeout=DEADLINE, check=False)
+    assert done.returncode == 1
+    assert "the kernel refuses the filter of system calls" in done.stderr
 
 
 def test_a_worker_has_nothing_open_that_it_does_not_need(gate: Popgate) -> None:
