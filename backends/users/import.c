@@ -140,7 +140,7 @@ static enum import_result read_csv(
 	for (size_t i = 0; i < num; i++)
 		if (import->columns[i] == NAME_COLUMN)
 			out->name = str_trim(cells[i]);
-		else if (cells[i].len || !user_fields[import->columns[i]].is_secret)
+		else if (cells[i].len)
 			give(out, (enum user_field)import->columns[i], cells[i]);
 	return IMPORT_ROW;
 }

@@ -4,7 +4,8 @@
 // Pure: a line in, what it says of a user out.  What to do with that is the
 // command's business.  Formats:
 //   csv        RFC 4180: the first line names the columns: name, and any of the
-//              fields of fields.def; a field ends on its line
+//              fields of fields.def; a field ends on its line; an empty one says
+//              nothing
 //   smbpasswd  of Samba (smbpasswd(5), `pdbedit -Lw`): the NT hash and whether the
 //              account is disabled; machines and trusts are passed over, LM hashes
 //              not looked at

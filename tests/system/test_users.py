@@ -395,6 +395,14 @@ def test_users_who_are_there_are_changed_only_when_that_is_said(users: Users) ->
     assert shown["mailbox"] == "box" and shown["password"] == "only its NT hash is kept"
 
 
+def test_an_empty_field_changes_nothing(users: Users) -> None:
+    users.do("add", "anna", "--stdin", "--keep-password", "--mailbox", "box", "--methods", "basic-tls", "--disable",
+             "--backend", "store", stdin="sesame\n")
+    before = users.do("export", "--nt-hashes"), users.show("anna")
+    users.imported("name,enabled,methods,mailbox,backend,password,backend_password\nanna,,,,,,\n", "--update")
+    assert (users.do("export", "--nt-hashes"), users.show("anna")) == before
+
+
 @pytest.mark.parametrize(("text", "words"), [
     ("anna,hunter2\nbert,hunter2\n", ["users.csv:1: column names are wanted"]),
     ("name;password\nanna;hunter2\n", ["users.csv:1: column names are wanted"]),
