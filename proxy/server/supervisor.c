@@ -385,19 +385,26 @@ static void wait_for_news(struct supervisor *supervisor)
 	(void)poll(supervisor->fds, num, timeout_of(supervisor));
 }
 
+// Before anything starts workers, which close them: numbers of descriptors come again.
+static void note_private(struct supervisor *supervisor)
+{
+	int *private_fds = supervisor->generations.private_fds;
+	private_fds[FD_TRIAL] = supervisor->trial.output;
+	private_fds[FD_PROBE] = supervisor->probe.output;
+}
+
 static void advance(struct supervisor *supervisor)
 {
 	uint64_t now = clock_ms();
 	trial_tick(&supervisor->trial, now);
 	tick_probe(supervisor, now);
 	settle_start(supervisor);
+	note_private(supervisor);
 	generations_tick(&supervisor->generations, now);
 	tables_watch_tick(&supervisor->tables_watch, &supervisor->generations, now);
 	supervisor->wants_reload |=
 	    users_watch_tick(&supervisor->users_watch, &supervisor->generations, now);
 	grant_wishes(supervisor);
-	supervisor->generations.private_fds[FD_TRIAL] = supervisor->trial.output;
-	supervisor->generations.private_fds[FD_PROBE] = supervisor->probe.output;
 }
 
 static bool is_running(const struct supervisor *supervisor)
