@@ -93,13 +93,15 @@ static void close_foreign(const struct generations *generations)
 	helpers_close(&generations->helpers);
 }
 
-// The tables of before a reload are large, and would be kept for as long as this
-// worker lives.
-static void free_foreign_tables(const struct generations *generations, const struct generation *own)
+// What is from before a reload would be kept for as long as this worker lives: tables,
+// which are large, and secrets.
+static void forget_foreign(const struct generations *generations, const struct generation *own)
 {
 	for (const struct generation *g = generations->newest; g; g = g->next)
-		if (g != own && g->snapshot)
+		if (g != own && g->snapshot) {
 			tables_free(&g->snapshot->rulebook.tables);
+			snapshot_wipe(g->snapshot);
+		}
 }
 
 static _Noreturn void become_worker(const struct generations *generations,
@@ -108,7 +110,7 @@ static _Noreturn void become_worker(const struct generations *generations,
 	size_t num;
 	reset_signals();
 	close_foreign(generations);
-	free_foreign_tables(generations, generation);
+	forget_foreign(generations, generation);
 	struct worker_socket *share =
 	    sockets_share(generation->plan, slot, generation->num_workers, &num);
 	const struct config *config = generation->snapshot->config;

@@ -189,7 +189,9 @@ static void open_names(void)
 	worker.sessions.sources = names_sources(&worker.names);
 }
 
-// Nobody can read the key in a worker that is taken over later, once users.db is open.
+// Once users.db is open the key as it is in the file is needed no more; those of other
+// generations are wiped already (generation.c).  What it was made into for the cipher
+// stays, since look-ups need it.
 static void open_users(void)
 {
 	struct snapshot *snapshot = worker.start->snapshot;

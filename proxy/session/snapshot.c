@@ -201,6 +201,13 @@ struct snapshot *snapshot_load(const char *path, struct problems *problems)
 	return snapshot;
 }
 
+void snapshot_wipe(struct snapshot *snapshot)
+{
+	explicit_bzero(snapshot->users_key, sizeof(snapshot->users_key));
+	for (size_t i = 0; i < snapshot->config->num_backends; i++)
+		secret_done(&snapshot->backends[i]->master_password);
+}
+
 void snapshot_free(struct snapshot **snapshot)
 {
 	struct snapshot *old = *snapshot;

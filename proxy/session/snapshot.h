@@ -41,6 +41,10 @@ struct snapshot {
 // and every problem found stands in *problems.
 struct snapshot *snapshot_load(const char *path, struct problems *problems);
 
+// Wipes the key of users.db and the master users' passwords, for a process that will
+// not use it.
+void snapshot_wipe(struct snapshot *snapshot);
+
 // Frees it and sets the pointer to NULL; NULL is allowed.
 void snapshot_free(struct snapshot **snapshot);
 

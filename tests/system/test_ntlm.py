@@ -29,7 +29,7 @@ from popgate import LISTENERS, MODES, Config, Event, Popgate, program, run_comma
 from samba import USERS as samba_users
 from samba import Samba
 from stores import FakeStore, Peer, fake_store
-from test_store_logins import MESSAGES, Versatile, Winbound, master
+from test_store_logins import MASTER_PASSWORD, MESSAGES, Versatile, Winbound, master
 
 Start = Callable[..., Popgate]
 
@@ -497,6 +497,17 @@ def test_a_users_db_that_is_none_changes_nothing(gate: Popgate, users: Users, wo
     os.replace(broken, users.directory / "users.db")
     gate.log.wait("reload_refused", since=mark)
     fetched(gate, ANNA)
+
+
+def test_secrets_of_before_a_reload_are_not_in_new_workers(start: Start, certificates: Certificates, store: Versatile,
+                                                           users: Users, workdir: Path) -> None:
+    secrets = [bytes.fromhex((users.directory / "users.key").read_text()), MASTER_PASSWORD.encode()]
+    gate = start(config_of(certificates, store, users, backend=master(workdir)))
+    assert any(MASTER_PASSWORD.encode() in proc.memory(pid) for pid in gate.workers())
+    gate.reload_all(site(certificates, store.port))
+    for pid in gate.workers():
+        memory = proc.memory(pid)
+        assert not [secret for secret in secrets if secret in memory]
 
 
 @pytest.mark.parametrize("part", [0.9, 0.5, 0.2, 12288])
