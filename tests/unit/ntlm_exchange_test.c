@@ -902,6 +902,35 @@ static void test_confirm(void **state)
 	ntlm_exchange_free(&exchange);
 }
 
+// A store may read names by what it said, whatever type 3 says.
+static void test_relayed_names(void **state)
+{
+	static const struct {
+		uint32_t offered;
+		bool oem, taken;
+	} rows[] = {
+	    {USUAL, false, true}, {USUAL, true, false}, {OEM, true, true}, {OEM, false, false}};
+	(void)state;
+	for (size_t i = 0; i < NUM(rows); i++) {
+		char room[ROOM], said_room[2 * ROOM];
+		struct text text = TEXT(room), said = TEXT(said_room);
+		struct ntlm_settings settings = settings_of(NTLM_LEVEL_v2);
+		struct forge row = {.oem = rows[i].oem};
+		struct str negotiate = negotiate_of(rows[i].offered, &text);
+		const char *why = NULL;
+		struct ntlm_exchange *store = ntlm_exchange_begin(&settings, negotiate, &why);
+		struct ntlm_exchange *relay = ntlm_exchange_relay(&settings, negotiate, &why);
+		struct str challenge = ntlm_exchange_challenge(store);
+		assert_true(ntlm_exchange_take_challenge(relay, challenge, &why));
+		forge(&row, negotiate, challenge, &said);
+		assert_true(ntlm_exchange_finish(relay, text_str(&said), &why) == rows[i].taken);
+		if (!rows[i].taken)
+			assert_string_equal(why, "names in another coding than was agreed on");
+		ntlm_exchange_free(&relay);
+		ntlm_exchange_free(&store);
+	}
+}
+
 // A store that says nonsense.
 static void test_store_challenge(void **state)
 {
@@ -954,6 +983,7 @@ int main(void)
 	    cmocka_unit_test(test_anonymous),
 	    cmocka_unit_test(test_names),
 	    cmocka_unit_test(test_relayed_challenge),
+	    cmocka_unit_test(test_relayed_names),
 	    cmocka_unit_test(test_channel_binding),
 	    cmocka_unit_test(test_service),
 	    cmocka_unit_test(test_mic),

@@ -38,6 +38,7 @@ struct ntlm_exchange *ntlm_exchange_relay(
 	struct ntlm_exchange *exchange = xcalloc(1, sizeof(*exchange));
 	exchange->settings = settings;
 	exchange->offered = message.flags;
+	exchange->is_relayed = true;
 	secret_set(&exchange->negotiate, negotiate);
 	note_domain(exchange, message.domain);
 	return exchange;
@@ -137,6 +138,8 @@ struct ntlm_exchange *ntlm_exchange_begin(
     const struct ntlm_settings *settings, struct str negotiate, const char **why)
 {
 	struct ntlm_exchange *exchange = ntlm_exchange_relay(settings, negotiate, why);
+	if (exchange)
+		exchange->is_relayed = false;
 	if (exchange && !challenge_client(exchange)) {
 		*why = "our own names cannot be said to this client";
 		ntlm_exchange_free(&exchange);

@@ -29,10 +29,20 @@ static bool has_one_of(struct str s, struct str separators)
 	return false;
 }
 
+// Where both are there, UNICODE counts (MS-NLMP 2.2.2.5).
 static bool is_unicode(const struct ntlm_exchange *exchange)
 {
 	uint32_t own = exchange->said.flags & (NTLM_UNICODE | NTLM_OEM);
 	return (own ? own : exchange->sent.flags) & NTLM_UNICODE;
+}
+
+// A store that left no choice reads the names as it said, and others than we do from a
+// client that says otherwise.
+static bool has_agreed(const struct ntlm_exchange *exchange)
+{
+	uint32_t agreed = exchange->sent.flags & (NTLM_UNICODE | NTLM_OEM);
+	bool is_open = agreed != NTLM_UNICODE && agreed != NTLM_OEM;
+	return !exchange->is_relayed || is_open || is_unicode(exchange) == (agreed == NTLM_UNICODE);
 }
 
 static bool read_name(const struct ntlm_exchange *exchange, struct str field, struct text *out)
@@ -76,6 +86,8 @@ bool ntlm_exchange_read_names(struct ntlm_exchange *exchange, const char **why)
 	struct text workstation = TEXT(exchange->workstation);
 	if (said->flags & NTLM_ANONYMOUS)
 		return ntlm_refuse(why, "anonymous: says so");
+	if (!has_agreed(exchange))
+		return ntlm_refuse(why, "names in another coding than was agreed on");
 	if (!read_name(exchange, said->user, &user) ||
 	    !read_name(exchange, said->domain, &domain) ||
 	    !read_name(exchange, said->workstation, &workstation))

@@ -15,6 +15,7 @@ enum { NTLM_V2_PAIRS = NTLM_KEY + 28 };
 struct ntlm_exchange {
 	const struct ntlm_settings *settings; // NULL after finish
 	uint32_t offered;                     // flags of type 1
+	bool is_relayed;                      // the challenge is a store's, which judges
 	struct secret negotiate, challenge, authenticate;
 	struct ntlm_challenge sent;    // borrows from challenge
 	struct ntlm_authenticate said; // borrows from authenticate
