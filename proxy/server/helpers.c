@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -105,10 +106,12 @@ static void reset_signals(void)
 	sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
+// Helpers are asked by password too, which no core file may keep.
 static bool become(const struct helper_command *command)
 {
+	static const struct rlimit none = {0, 0};
 	const struct sandbox_identity *identity = &command->identity;
-	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || setrlimit(RLIMIT_CORE, &none) < 0)
 		return false;
 	return !identity->change ||
 	       (setgroups(command->has_group, &command->group) == 0 &&

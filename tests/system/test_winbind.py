@@ -64,6 +64,7 @@ def test_they_run_as_the_workers_user_with_one_group_more(gate: Popgate) -> None
         assert status["Groups"] == [str(grp.getgrnam(GROUP).gr_gid)]
         assert status["NoNewPrivs"] == ["1"]
         assert status["CapEff"] == ["0000000000000000"]
+        assert "Max core file size        0                    0" in Path(f"/proc/{pid}/limits").read_text()
         assert proc.descriptors(pid)[:3] == ["/dev/null", "socket", "socket"]
 
 
