@@ -101,14 +101,27 @@ static void note_store_at_fault(struct session *session)
 	struct str answer = upstream_answer(&session->upstream);
 	if (!session->judge || !answer.len || !reply_doubts_login(answer))
 		return;
-	session_log_login_failed(session, answer);
+	session_log_login_failed(session, STR("the store refuses whom a verifier has accepted"));
 	session->own_reply = REPLY_unavailable;
+}
+
+// Where users.db was asked first, the store's text and time would tell who is there.
+static void hide_who_judged(struct session *session, uint64_t delay)
+{
+	struct str answer = upstream_answer(&session->upstream);
+	if (session->judge || !session->verification || !answer.len || !reply_doubts_login(answer))
+		return;
+	session_log_login_failed(session, STR("the store refuses the login"));
+	session->own_reply = REPLY_claim;
+	session->tell_at = session->judged_at + delay;
 }
 
 void session_refuse_login(struct session *session)
 {
-	session->tell_at = net_now(session->house->net) + note_outcome(session);
+	uint64_t delay = note_outcome(session);
+	session->tell_at = net_now(session->house->net) + delay;
 	note_store_at_fault(session);
+	hide_who_judged(session, delay);
 	session_tell_refusal(session);
 }
 

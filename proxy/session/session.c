@@ -169,6 +169,7 @@ void session_forget_login(struct session *session)
 	free((char *)session->user.at);
 	session->user = (struct str){0};
 	session_forget_secrets(session);
+	session->judge = NULL;
 	claim_done(&session->claim);
 }
 

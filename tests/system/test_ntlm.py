@@ -451,6 +451,19 @@ def test_ntlm_that_failed_counts(start: Start, certificates: Certificates, store
     gate.log.wait("session_closed", reason="banned")
 
 
+def test_guesses_are_counted_by_user_whatever_the_domain(
+        start: Start, certificates: Certificates, store: Versatile, users: Users, workdir: Path) -> None:
+    gate = start(config_of(certificates, store, users, backend=master(workdir), map=["*@* to {user}@{domain}"],
+                           login_delay="100ms", login_delay_max="30s"))
+    users.add("sam")
+    began = time.monotonic()
+    for number, name in enumerate(("sam@d1", "sam@d2", "\u017fam@d3", "SAM")):
+        with gate.connect("implicit", source=f"127.0.0.{number + 2}") as client:
+            client.ask(f"USER {name}".encode(), b"+OK")
+            assert client.ask(b"PASS wrong%d" % number) == REFUSAL
+    assert time.monotonic() - began > 0.7
+
+
 def test_what_the_store_refuses_is_not_the_clients_fault(start: Start, certificates: Certificates, store: Versatile,
                                                          users: Users) -> None:
     users.add("bo", SECRET, "--mailbox", USER, backend_password="not that")
@@ -459,7 +472,17 @@ def test_what_the_store_refuses_is_not_the_clients_fault(start: Start, certifica
         mark = gate.log.mark()
         with gate.connect("implicit") as client:
             assert authenticate(client, Client("bo", SECRET)).startswith(UNAVAILABLE)
-        assert "Authentication failed" in gate.log.wait("login_failed", since=mark)["why"]
+        assert gate.log.wait("login_failed", since=mark)["why"] == "the store refuses whom a verifier has accepted"
+
+
+@pytest.mark.parametrize("name", [NAME, "nobody"])
+def test_a_stores_refusal_does_not_tell_who_is_in_users_db(start: Start, certificates: Certificates, store: Versatile,
+                                                           users: Users, name: str) -> None:
+    gate = start(config_of(certificates, store, users, backend={"login": "pass"}, login=["basic"],
+                           verify=["users", "backend"]))
+    with gate.connect("implicit") as client:
+        client.ask(f"USER {name}".encode(), b"+OK")
+        assert client.ask(b"PASS wrong") == REFUSAL
 
 
 # ---- another users.db
