@@ -115,6 +115,9 @@ static bool report_winbind(const struct config *config, bool *out_works)
 		fprintf(stderr, "%s: %s\n", config->path, room);
 	else
 		printf("winbind: %s\n", room);
+	const char *exposed = helpers_share_user(config);
+	if (exposed)
+		printf("winbind: %s\n", exposed);
 	return finding != HELPER_FINDING_none;
 }
 

@@ -38,6 +38,15 @@ bool helpers_are_wanted(const struct config *config)
 	return false;
 }
 
+// Unlike a worker, a helper cannot say that nobody may trace it: execv takes that back.
+const char *helpers_share_user(const struct config *config)
+{
+	if (!helpers_are_wanted(config) || !str_eq(str_of(config->site.user), STR("nobody")))
+		return NULL;
+	return "other processes of the user nobody could trace helpers and read passwords; make a "
+	       "system user for popgate alone and set user to it";
+}
+
 static bool look_up_group(
     const struct winbind_options *options, struct helper_command *command, struct text *why)
 {

@@ -32,6 +32,10 @@ struct helper_command {
 // Whether this configuration has any use for helpers.
 bool helpers_are_wanted(const struct config *config);
 
+// What to say where they run as a user that other programs have too, which could read
+// the passwords that pass through a helper; NULL: nothing.
+const char *helpers_share_user(const struct config *config);
+
 // Copies what it needs.  NULL with the reason in *why when there is no such command or
 // group.
 struct helper_command *helper_command_new(const struct winbind_options *options,

@@ -205,6 +205,9 @@ static void start_probe(struct supervisor *supervisor, const struct generation *
 	helper_probe_stop(&supervisor->probe);
 	if (!started->helper_command)
 		return;
+	const char *exposed = helpers_share_user(started->snapshot->config);
+	if (started->identity.change && exposed)
+		log_why(LOG_winbind_exposed, "%s", exposed);
 	struct helper_command *command = helper_command_new(options, &started->identity, &why);
 	if (command)
 		helper_probe_start(&supervisor->probe, command, options);

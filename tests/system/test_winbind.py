@@ -190,6 +190,14 @@ def test_all_is_well(start: Start, samba: Samba, certificates: Certificates, wor
         assert text.endswith(": no problems\n")
 
 
+def test_the_user_nobody_is_not_for_helpers(start: Start, samba: Samba, certificates: Certificates,
+                                            workdir: Path) -> None:
+    config = config_of(samba, certificates)
+    assert "set user to it" in log_of_start(start, config, "winbind_exposed")["why"]
+    assert "winbind: other processes of the user nobody could trace helpers" in check(workdir, config)[1]
+    assert "nobody" not in check(workdir, {**config, "user": "daemon"})[1]
+
+
 def test_winbind_is_down(start: Start, samba: Samba, certificates: Certificates, workdir: Path) -> None:
     samba.stop()
     config = config_of(samba, certificates)
