@@ -91,15 +91,21 @@ static unsigned methods_of(const struct verification *verification)
 	return methods;
 }
 
+static enum outcome ask_users(struct verification *verification, const char **why)
+{
+	struct users *users = verification->sources->users;
+	*why = "users.db is gone";
+	return users ? verify_users(users, verification->claim, verification->account,
+	                   &verification->record, why)
+	             : OUTCOME_unavailable;
+}
+
 static void ask(struct verification *verification)
 {
 	const char *why = NULL;
 	enum outcome outcome = OUTCOME_accepted;
 	switch (verification->verifier) {
-	case VERIFIER_users:
-		outcome = verify_users(verification->sources->users, verification->claim,
-		    verification->account, &verification->record, &why);
-		break;
+	case VERIFIER_users: outcome = ask_users(verification, &why); break;
 	case VERIFIER_winbind: verify_winbind_start(verification); return;
 	case VERIFIER_backend:
 	case VERIFIERS: break;

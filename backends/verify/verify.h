@@ -51,7 +51,8 @@ bool verifiers_leave_to_store(const struct verifiers *verifiers, enum claim_kind
 
 // ---- judging ------------------------------------------------------------
 
-// What a worker's verifiers need; made before it serves.  NULL: not configured.
+// What a worker's verifiers need; made before it serves.  NULL: not configured, or
+// users.db is gone, which is as good as one that cannot be read.
 struct verify_sources {
 	struct net *net;
 	struct users *users;

@@ -129,6 +129,7 @@ static _Noreturn void become_worker(const struct generations *generations,
 	    .sockets = share,
 	    .num_sockets = num,
 	    .identity = generation->identity,
+	    .is_replacement = generation->state != GENERATION_starting,
 	};
 	worker_run(&start);
 }
@@ -296,6 +297,8 @@ static void read_channel(const struct generation *generation, struct worker_proc
 			note_ready(generation, worker);
 		else if (message == CHANNEL_helper_wanted)
 			helpers_want(&worker->helper_wish);
+		else if (message == CHANNEL_users_wanted)
+			worker->lacks_users = true;
 	}
 	if (result == CHANNEL_GONE) {
 		close(worker->channel);

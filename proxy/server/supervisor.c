@@ -235,6 +235,7 @@ static void put_in_force(struct supervisor *supervisor, struct generation *start
 	struct log_line line;
 	supervisor->drain_timeout_ms = config->site.drain_timeout;
 	started->state = GENERATION_serving;
+	users_watch_adopt(&supervisor->users_watch);
 	sockets_announce(started->plan, config);
 	if (old)
 		generation_drain(generations, old, drain_deadline(supervisor));

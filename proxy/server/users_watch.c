@@ -47,53 +47,76 @@ bool users_watch_prepare(struct users_watch *watch, const struct snapshot *snaps
 	    .is_shared = identity->change,
 	    .group = identity->gid,
 	};
-	watch->database = mark_of(options->database);
-	watch->key = mark_of(options->key);
-	watch->is_open = database_prepare(&place, DATABASE_READ, why) &&
-	                 users_try(&place, identity, snapshot->users_key, why);
-	return watch->is_open;
+	watch->candidate = (struct users_mark){
+	    .database = mark_of(options->database),
+	    .key = mark_of(options->key),
+	    .is_open = true,
+	};
+	return database_prepare(&place, DATABASE_READ, why) &&
+	       users_try(&place, identity, snapshot->users_key, why);
+}
+
+void users_watch_adopt(struct users_watch *watch)
+{
+	watch->tried = watch->candidate;
 }
 
 // Of the file that workers have, users come and go, and it only grows.  Any change to
 // one that they could not open, or to its key, is worth another try.
-static bool is_news(
-    const struct users_watch *watch, const struct file_mark *database, const struct file_mark *key)
+static bool is_news(const struct users_mark *now, const struct users_mark *tried)
 {
-	if (watch->is_open)
-		return !is_same_file(database, &watch->database) ||
-		       database->size < watch->database.size;
-	return !is_unchanged(database, &watch->database) || !is_unchanged(key, &watch->key);
+	if (tried->is_open)
+		return !is_same_file(&now->database, &tried->database) ||
+		       now->database.size < tried->database.size;
+	return !is_unchanged(&now->database, &tried->database) ||
+	       !is_unchanged(&now->key, &tried->key);
 }
 
 // NULL when nobody is judged by users.db.
-static const struct users_options *options_of(const struct generations *generations)
+static const struct generation *serving_users(const struct generations *generations)
 {
 	const struct generation *serving = generation_in(generations, GENERATION_serving);
-	bool has_users = serving && serving->snapshot && serving->snapshot->has_users;
-	return has_users ? &serving->snapshot->config->users : NULL;
+	return serving && serving->snapshot && serving->snapshot->has_users ? serving : NULL;
+}
+
+static bool lacks_users(const struct generation *generation)
+{
+	for (size_t i = 0; i < generation->num_workers; i++)
+		if (generation->workers[i].lacks_users)
+			return true;
+	return false;
+}
+
+// True when the file that is there is worth a try.
+static bool look(struct users_watch *watch, const struct generation *generation)
+{
+	const struct users_options *options = &generation->snapshot->config->users;
+	struct users_mark now = {mark_of(options->database), mark_of(options->key), false};
+	bool is_there = now.database.inode;
+	bool is_wanted = watch->tried.is_open && lacks_users(generation);
+	if (is_there && !is_wanted && !is_news(&now, &watch->tried)) {
+		watch->tried.database.size = now.database.size;
+		return false;
+	}
+	watch->tried = now;
+	return is_there;
 }
 
 bool users_watch_tick(
     struct users_watch *watch, const struct generations *generations, uint64_t now_ms)
 {
-	const struct users_options *options = options_of(generations);
-	if (!options || now_ms < watch->look_ms)
+	const struct generation *serving = serving_users(generations);
+	if (!serving || now_ms < watch->look_ms)
 		return false;
 	watch->look_ms = now_ms + LOOK_MS;
-	struct file_mark database = mark_of(options->database), key = mark_of(options->key);
-	if (!database.inode)
+	if (!look(watch, serving))
 		return false;
-	if (!is_news(watch, &database, &key)) {
-		watch->database.size = database.size;
-		return false;
-	}
-	*watch = (struct users_watch){.look_ms = watch->look_ms, .database = database, .key = key};
-	log_why(LOG_users_replaced, "%s", options->database);
+	log_why(LOG_users_replaced, "%s", serving->snapshot->config->users.database);
 	return true;
 }
 
 uint64_t users_watch_next_due(
     const struct users_watch *watch, const struct generations *generations)
 {
-	return options_of(generations) ? watch->look_ms : CLOCK_NEVER;
+	return serving_users(generations) ? watch->look_ms : CLOCK_NEVER;
 }

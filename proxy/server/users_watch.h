@@ -4,8 +4,9 @@
 // What is changed within the file, workers see by themselves.  Another file they
 // cannot open (filter.def), and one that was emptied they no longer read: once a
 // second the supervisor looks whether there is one, and then a reload starts workers
-// that have.  One that cannot be used is refused with its reason, and tried again
-// when it, or the key file, has changed.
+// that have; so it does for a worker in the place of a dead one that did not find it.
+// One that cannot be used is refused with its reason, and tried again when it, or the
+// key file, has changed.
 //
 // The supervisor itself reads neither users.db nor its lock file, since damaged ones may
 // be the end of who does: see users_trial.h.
@@ -25,17 +26,25 @@ struct file_mark {
 	struct timespec changed;
 };
 
-// The zero state is ready.
-struct users_watch {
-	uint64_t look_ms;               // when to look again
-	struct file_mark database, key; // as they were last tried
-	bool is_open;                   // and could be used: workers have them
+struct users_mark {
+	struct file_mark database, key;
+	bool is_open; // workers have it
 };
 
-// Makes workers a lock file, opens users.db as they will, and notes which file it is.  False with
-// the reason in *why when they could not use it. Waits for the file, some seconds at most.
+// The zero state is ready.
+struct users_watch {
+	uint64_t look_ms;            // when to look again
+	struct users_mark tried;     // of the generation that serves
+	struct users_mark candidate; // of one that may
+};
+
+// Makes workers a lock file and opens users.db as they will.  False with the reason in
+// *why when they could not use it.  Waits for the file, some seconds at most.
 __attribute__((warn_unused_result)) bool users_watch_prepare(struct users_watch *watch,
     const struct snapshot *snapshot, const struct sandbox_identity *identity, struct text *why);
+
+// The generation that was prepared last serves now.
+void users_watch_adopt(struct users_watch *watch);
 
 // True, and logged, when there is another file than the one noted, or one that was
 // refused is another now; that is noted then.

@@ -109,6 +109,7 @@ static void obey(enum channel_message message, int fd)
 		return;
 	case CHANNEL_drain: drain(); return;
 	case CHANNEL_helper_wanted:
+	case CHANNEL_users_wanted:
 	case CHANNEL_ready: return; // ours, never theirs
 	}
 }
@@ -192,6 +193,8 @@ static void open_names(void)
 // Once users.db is open the key as it is in the file is needed no more; those of other
 // generations are wiped already (generation.c).  What it was made into for the cipher
 // stays, since look-ups need it.
+// Where users.db is gone, clients of a worker that has died shall not wait for one
+// that cannot start; another users.db brings another generation (users_watch.h).
 static void open_users(void)
 {
 	struct snapshot *snapshot = worker.start->snapshot;
@@ -202,8 +205,12 @@ static void open_users(void)
 		return;
 	sources->users = users_open(snapshot->config->users.database, snapshot->users_key, &why);
 	explicit_bzero(snapshot->users_key, sizeof(snapshot->users_key));
-	if (!sources->users)
+	if (sources->users)
+		return;
+	if (!worker.start->is_replacement)
 		give_up(room);
+	log_why(LOG_users_unusable, "%s", room);
+	channel_send(worker.start->channel, CHANNEL_users_wanted);
 }
 
 static void want_helper(void *context)

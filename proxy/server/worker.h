@@ -33,6 +33,7 @@ struct worker_start {
 	const struct worker_socket *sockets; // listening
 	size_t num_sockets;
 	struct sandbox_identity identity; // who to become
+	bool is_replacement;              // of one that has died
 };
 
 // Gives up root, opens everything, reports CHANNEL_ready and serves until it
