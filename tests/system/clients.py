@@ -311,25 +311,33 @@ def fetch_with_poplib(port: int, mode: str, context: ssl.SSLContext, count: int,
         connection.quit()
 
 
-def fetch_with_curl(port: int, mode: str, ca: str, count: int, directory: Path) -> list[bytes]:
+def quoted(text: str) -> str:
+    """As the settings of curl and fetchmail want it."""
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+def fetch_with_curl(port: int, mode: str, ca: str, count: int, directory: Path, *, user: str = USER,
+                    password: str = PASSWORD, ntlm: bool = False) -> list[bytes]:
     scheme = "pop3s" if mode == "implicit" else "pop3"
     config = directory / "curlrc"
-    config.write_text(f'user = "{USER}:{PASSWORD}"\n')
+    config.write_text(f"user = {quoted(f'{user}:{password}')}\n")
     run(["curl", "--silent", "--show-error", "--config", str(config), "--cacert", ca, "--ipv4",
-         *(["--ssl-reqd"] if mode == "stls" else []),
+         *(["--ssl-reqd"] if mode == "stls" else []), *(["--login-options", "AUTH=NTLM"] if ntlm else []),
          f"{scheme}://localhost:{port}/[1-{count}]", "--output", str(directory / "#1")])
     return [(directory / str(number)).read_bytes() for number in range(1, count + 1)]
 
 
-def fetch_with_fetchmail(port: int, mode: str, ca: str, count: int, directory: Path) -> list[bytes]:
+def fetch_with_fetchmail(port: int, mode: str, ca: str, count: int, directory: Path, *, user: str = USER,
+                         password: str = PASSWORD, ntlm: bool = False) -> list[bytes]:
     """Messages as fetchmail delivers them: with LF, some edited or left out (see mail.delivered_by_fetchmail)."""
     del count
     delivered, end = directory / "delivered", b"-- end of message --\n"
     security = {"implicit": "ssl", "stls": 'sslproto "TLS1.2+"', "none": 'sslproto ""'}[mode]
     verify = f'sslcertck sslcertfile "{ca}" sslcommonname "localhost"' if mode != "none" else ""
     settings = directory / "fetchmailrc"
-    settings.write_text(f'poll localhost via 127.0.0.1 proto POP3 service "{port}" timeout 15\n'
-                        f'user "{USER}" password "{PASSWORD}" {security} {verify}\n'
+    method = "auth ntlm" if ntlm else ""
+    settings.write_text(f'poll localhost via 127.0.0.1 proto POP3 {method} service "{port}" timeout 15\n'
+                        f'user {quoted(user)} password {quoted(password)} {security} {verify}\n'
                         f'fetchall keep no rewrite no mimedecode pass8bits no dropstatus\n'
                         f'mda "(cat; echo \'{end.decode().strip()}\') >> {delivered}"\n')
     settings.chmod(0o600)

@@ -7,8 +7,10 @@ end is kept with all that is known about it.
 import ssl
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
+from clients import Raw
 from popgate import MODES, Popgate
 
 
@@ -25,10 +27,11 @@ class Lost:
 
 
 class Load:
-    """Sessions from several threads until the `with` block ends."""
+    """Sessions from several threads until the `with` block ends; of bert, unless somebody else is to log in."""
 
-    def __init__(self, gate: Popgate, *, threads: int = 4):
+    def __init__(self, gate: Popgate, *, threads: int = 4, log_in: Callable[[Raw], None] | None = None):
         self._gate = gate
+        self._log_in = log_in or (lambda client: client.login("bert@test.local", "bert's own"))
         self._stopping = threading.Event()
         self._lock = threading.Lock()
         self.done = 0
@@ -67,7 +70,7 @@ class Load:
         try:
             with self._gate.connect(mode) as client:
                 port, step = client.port, "log in"
-                client.login("bert@test.local", "bert's own")
+                self._log_in(client)
                 step = "fetch"
                 client.ask(b"STAT", b"+OK 3 ")
                 client.send(b"RETR 3\r\n")
