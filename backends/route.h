@@ -1,9 +1,9 @@
 // route.h: where a user's mailbox lives: the backend, and the name there.
 //
 // One set of routes for each listener, compiled from its options `map` and
-// `backend` with the configuration; asked by the session for each login, before the
-// claim is judged: the name at the backend is what failed logins and sessions are
-// counted by.
+// `backend` with the configuration; asked by the session for each login: before the
+// claim is judged where the store judges it, since the name there is what failed
+// logins are counted by; after that where our own verifiers do.
 //
 // The rules are asked in order (map_rule.h), files in their place (aliases.h), and
 // the first that matches decides.  Without one, a name goes to the listener's

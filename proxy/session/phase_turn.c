@@ -2,7 +2,8 @@
 //
 // Mostly that is at once, and then the phase is not entered.  After failed
 // logins of the address or the user it is later (policy/penalties.h), or never.
-// The user is the name at the store, as far as the map says it.
+// The user is the name at the store where that judges, else as users.db folds it
+// (identity.c).
 #include "proxy/session/session_priv.h"
 
 static void wait_for_turn(struct session *session, uint64_t ms)
