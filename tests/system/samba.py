@@ -110,7 +110,8 @@ class Samba:
         inside = f'ip link set lo up && ip addr add {ADDRESS}/32 dev lo && exec "$@"'
         with open(self.directory / "log", "ab") as log:
             self._process = subprocess.Popen(
-                ["setpriv", "--pdeathsig=KILL", "unshare", "--net", "--pid", "--fork", "--kill-child=KILL", "--mount-proc",
+                ["setpriv", "--pdeathsig=KILL", "unshare", "--net", "--pid", "--fork", "--kill-child=KILL",
+                 "--propagation=unchanged", "--mount-proc",  # whether or not / is a mount point
                  "sh", "-c", inside, "sh", required("samba", self.package), "--foreground", "--model=prefork",
                  "--no-process-group", f"--configfile={self.config}"],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)

@@ -7,6 +7,7 @@ scanner.
 
 import base64
 import grp
+import pwd
 import re
 import select
 import shlex
@@ -496,9 +497,10 @@ SCANNER = "192.0.2.99"
 
 
 def asking(samba: Samba) -> str:
-    """domain.conf, and where the tests' winbind is."""
+    """domain.conf, where the tests' winbind is, and a system user who is here."""
     command, *arguments = samba.ntlm_auth
-    return change(example("domain.conf"), WINBIND,
+    config = change(example("domain.conf"), "user: popgate", "user: daemon")
+    return change(config, WINBIND,
                   f"winbind: {{ domain: LAB, command: {command}, arguments: {arguments}, helpers: 1 }}")
 
 
@@ -536,7 +538,7 @@ def test_member(place: Place, chapter: Path) -> None:
 @says("On Debian this is done with such a …, in which names are your own:")
 def test_on_debian(codes: list[str]) -> None:
     """Packages, programs and services are there by these names; the tests' machine joins no domain."""
-    install, join, restart = (line.split() for line in example("shell").splitlines())
+    install, _adduser, join, restart = (line.split() for line in example("shell").splitlines())
     assert install[:2] == ["apt-get", "install"] and restart[:2] == ["systemctl", "restart"]
     listed = subprocess.run(["dpkg", "-L", install[2]], check=True, capture_output=True, text=True, timeout=DEADLINE)
     assert f"/lib/systemd/system/{restart[2]}.service" in listed.stdout
@@ -559,7 +561,7 @@ def test_check_asks(samba: Samba, chapter: Path, codes: list[str]) -> None:
 
 
 @says("Only members of the group … may ask winbind about NTLM: popgate, started as root, gives this group to its helpers "
-      "and to nobody else.")
+      "and to nobody else;")
 def test_group(place: Place, domain: Popgate, samba: Samba, codes: list[str]) -> None:
     group = str(grp.getgrnam(codes[0]).gr_gid)
     assert [proc.status(pid)["Groups"] for pid in domain.wait_helpers(1)] == [[group]]
@@ -569,6 +571,17 @@ def test_group(place: Place, domain: Popgate, samba: Samba, codes: list[str]) ->
     gate.allow("winbind_failed")
     gate.log.wait("winbind_unusable")
     assert login(gate, Client(ALICE, ALICES, domain=DOMAIN)).startswith(COME_AGAIN)
+
+
+@says("they run as …, which should be nobody else's either (…).")
+def test_user(place: Place, domain: Popgate, samba: Samba, codes: list[str]) -> None:
+    option, event = codes
+    assert f"{option}: popgate\n" in example("domain.conf")
+    assert not domain.log.all(event)
+    gate = place.gate(asking(samba).replace(f"{option}: daemon", f"{option}: nobody"))
+    gate.log.wait(event)
+    assert proc.status(gate.wait_helpers(1)[0])["Uid"][0] == str(pwd.getpwnam("nobody").pw_uid)
+    assert proc.status(domain.wait_helpers(1)[0])["Uid"][0] == str(pwd.getpwnam("daemon").pw_uid)
 
 
 @says("A user without a domain is one of …;")
