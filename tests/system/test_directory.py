@@ -13,7 +13,7 @@ from typing import Any
 import mail
 import pytest
 from certs import Certificates
-from clients import DEADLINE, fetch_with_curl, fetch_with_fetchmail, plain_response
+from clients import fetch_with_curl, fetch_with_fetchmail, plain_response
 from conftest import running
 from directory import MAILBOX, STORE_PASSWORD, Member, Store, config_of
 from ntlm_client import Client, ask_for_challenge, authenticate
@@ -367,6 +367,7 @@ def test_another_account_in_the_answer(start: Start, certificates: Certificates,
     gate = start(config)
     gate.expect("winbind_unusable")
     gate.allow("helper_ended", "helper_delayed", "winbind_failed")
+    gate.log.wait("winbind_unusable")
     with gate.connect("implicit") as client:
         assert by_ntlm("alice", domain=DOMAIN)(client).startswith(said)
         client.ask(b"QUIT", b"+OK")
