@@ -8,6 +8,7 @@
 #include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "backends/users/fields.h"
@@ -123,7 +124,9 @@ static bool try_database(
     const struct database_place *place, enum database_use use, const uint8_t *key, struct text *why)
 {
 	const struct sandbox_identity self = {.change = false};
-	if (use == DATABASE_MAKE && access(place->path, F_OK) < 0)
+	struct stat status;
+	bool is_there = stat(place->path, &status) == 0 && status.st_size > 0;
+	if (use == DATABASE_MAKE && !is_there)
 		return true;
 	return database_prepare(place, use, why) && users_try(place, &self, key, why);
 }
