@@ -298,5 +298,5 @@ def test_a_store_without_the_proxy_protocol_lets_nobody_in(start: Start, certifi
                                                            versatile: Versatile) -> None:
     """It takes the header for a command; how soon it says so decides what that looks like."""
     gate = start(site(certificates, versatile.port, backend={"client_address": "proxy-v1"}))
-    gate.allow("backend_failed")
+    gate.allow("backend_failed", "login_broken_off")
     assert_refused(gate, USER, PASSWORD, b"-ERR ")
