@@ -160,8 +160,8 @@ static bool has_flag(struct str flags, const char *any)
 	return false;
 }
 
-// Where a hash would be stands XXX... when there is none, and NO PASSWORDXXX... when
-// none is needed.
+// In its place stand as many letters X when there is none, and NO PASSWORD, filled up
+// with them, when none is needed.
 static bool has_hash(struct str hash)
 {
 	return hash.len == NT_HASH_DIGITS && hash.at[0] != 'X' &&

@@ -13,7 +13,8 @@ static void wait_for_turn(struct session *session, uint64_t ms)
 	timer_set(&session->timer, ms);
 }
 
-static bool is_left_to_store(const struct session *session)
+// Who is denied is not sent to the store either, whoever judges.
+static bool goes_to_store(const struct session *session)
 {
 	return !session->denied &&
 	       verifiers_leave_to_store(session_verifiers(session), session->claim.kind);
@@ -24,7 +25,7 @@ static void take_turn(struct session *session)
 	uint64_t wait_ms;
 	switch (attempt_next_turn(&session->attempt, net_now(session->house->net), &wait_ms)) {
 	case TURN_NOW:
-		session_enter(session, is_left_to_store(session) ? PHASE_login : PHASE_verify);
+		session_enter(session, goes_to_store(session) ? PHASE_login : PHASE_verify);
 		return;
 	case TURN_LATER: wait_for_turn(session, wait_ms); return;
 	case TURN_TOO_LATE: session_close(session, REASON_login_delayed, NULL); return;
