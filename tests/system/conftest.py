@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import mail
+import proc
 import pytest
 from certs import Certificates, make_certificates
 from popgate import Config, Popgate, site
@@ -35,6 +36,14 @@ def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
 
 FAILED = pytest.StashKey[bool]()
 GATES = pytest.StashKey[list[Popgate]]()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def descriptors() -> Iterator[None]:
+    """Sees that the tests keep nothing open one after the other: past 1024, what they call begins to fail."""
+    yield
+    left = [proc.descriptor(os.getpid(), int(number)) for number in os.listdir("/proc/self/fd")]
+    assert len(left) < 200, f"the tests left {len(left)} descriptors: {left}"
 
 
 @pytest.fixture(scope="session")

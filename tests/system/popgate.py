@@ -76,7 +76,9 @@ class Terminal:
             self.shown += self._read(end).decode()
 
     def _read(self, end: float) -> bytes:
-        assert select.select([self.fd], [], [], max(0.0, end - time.monotonic()))[0], f"only {self.shown!r} was shown"
+        poll = select.poll()  # unlike select(), it takes any descriptor
+        poll.register(self.fd, select.POLLIN)
+        assert poll.poll(max(0.0, end - time.monotonic()) * 1000), f"only {self.shown!r} was shown"
         return os.read(self.fd, 1024)
 
     def type(self, text: str) -> None:
@@ -126,10 +128,11 @@ class Log:
         self._thread.start()
 
     def _read(self, stream: Any) -> None:
-        for line in stream:
-            with self._changed:
-                self._take(line.rstrip("\n"))
-                self._changed.notify_all()
+        with stream:
+            for line in stream:
+                with self._changed:
+                    self._take(line.rstrip("\n"))
+                    self._changed.notify_all()
         with self._changed:
             self.ended = True
             self._changed.notify_all()

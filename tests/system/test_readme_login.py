@@ -9,7 +9,7 @@ import base64
 import grp
 import pwd
 import re
-import select
+import selectors
 import shlex
 import shutil
 import socket
@@ -773,14 +773,16 @@ def recorded(port: int, change_bytes: Callable[[bytes], bytes] = bytes) -> Itera
 
     def script(peer: Peer) -> None:
         with socket.create_connection(("127.0.0.1", port)) as inside:
-            ends = {peer.socket: inside, inside: peer.socket}
-            while True:
-                for end in select.select(list(ends), [], [], DEADLINE)[0]:
-                    data = end.recv(65536)
-                    if not data:
-                        return
-                    seen.extend(data)
-                    ends[end].sendall(change_bytes(data))
+            with selectors.DefaultSelector() as ready:
+                ready.register(peer.socket, selectors.EVENT_READ, inside)
+                ready.register(inside, selectors.EVENT_READ, peer.socket)
+                while True:
+                    for end, _events in ready.select(DEADLINE):
+                        data = end.fileobj.recv(65536)
+                        if not data:
+                            return
+                        seen.extend(data)
+                        end.data.sendall(change_bytes(data))
 
     with fake_store(script) as between:
         yield between.port, seen
