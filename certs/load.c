@@ -1,165 +1,84 @@
-// load.c: from PEM files to a server context.  See load.h.
-//
-// Files are read whole first, so that "cannot be read" and "is not PEM" are
-// told apart.
+// load.c: from a pair to what is served.  See load.h.
 #include "certs/load.h"
 
-#include <errno.h>
-#include <stdio.h>
+#include <stdlib.h>
 
 #include <openssl/err.h>
-#include <openssl/pem.h>
 #include <openssl/pool.h>
 #include <openssl/x509.h>
+#include <openssl/x509v3.h>
 
 #include "certs/end_point.h"
-#include "proxy/base/file.h"
+#include "certs/pair.h"
+#include "proxy/base/die.h"
 
-enum { FILE_MAX = 1024 * 1024 };
-
-struct pair {
-	CRYPTO_BUFFER *chain[TLS_CHAIN_MAX];
-	size_t num_chain;
-	EVP_PKEY *key;
+// The names point into what BoringSSL has read.
+struct leaf {
+	GENERAL_NAMES *read;
+	struct str *names;
+	size_t num_names;
+	uint8_t end_point[END_POINT_MAX];
+	size_t end_point_len;
 };
 
-static BIO *read_file(const char *path, const char *what, struct text *why)
+static struct str der_of(const CRYPTO_BUFFER *buffer)
 {
-	FILE *file = file_open(path);
-	BIO *bio = file ? BIO_new(BIO_s_mem()) : NULL;
-	char piece[4096];
-	size_t n, total = 0;
-	if (!file) {
-		text_addf(why, "cannot read the %s %s: %s", what, path, file_problem());
+	return (struct str){(const char *)CRYPTO_BUFFER_data(buffer), CRYPTO_BUFFER_len(buffer)};
+}
+
+// DNS names alone: clients look at a common name no more (RFC 9525 section 2).
+static void find_names(struct leaf *leaf, CRYPTO_BUFFER *buffer)
+{
+	X509 *x509 = X509_parse_from_buffer(buffer);
+	leaf->read = x509 ? X509_get_ext_d2i(x509, NID_subject_alt_name, NULL, NULL) : NULL;
+	leaf->names = xcalloc(sk_GENERAL_NAME_num(leaf->read), sizeof(*leaf->names));
+	for (size_t i = 0; i < sk_GENERAL_NAME_num(leaf->read); i++) {
+		const GENERAL_NAME *each = sk_GENERAL_NAME_value(leaf->read, i);
+		if (each->type == GEN_DNS)
+			leaf->names[leaf->num_names++] =
+			    (struct str){(const char *)ASN1_STRING_get0_data(each->d.dNSName),
+			        (size_t)ASN1_STRING_length(each->d.dNSName)};
+	}
+	X509_free(x509);
+	ERR_clear_error();
+}
+
+static struct leaf leaf_of(CRYPTO_BUFFER *buffer)
+{
+	struct leaf leaf = {.num_names = 0};
+	find_names(&leaf, buffer);
+	leaf.end_point_len = end_point_hash(der_of(buffer), leaf.end_point);
+	return leaf;
+}
+
+static void leaf_done(struct leaf *leaf)
+{
+	GENERAL_NAMES_free(leaf->read);
+	free(leaf->names);
+}
+
+static struct tls_certificate *certificate_of(const struct pair *pair, struct text *why)
+{
+	struct leaf leaf = leaf_of(pair->chain[0]);
+	struct tls_certificate_options options = {
+	    .chain = pair->chain,
+	    .num_chain = pair->num_chain,
+	    .key = pair->key,
+	    .end_point = {(const char *)leaf.end_point, leaf.end_point_len},
+	    .names = leaf.names,
+	    .num_names = leaf.num_names,
+	};
+	struct tls_certificate *certificate = tls_certificate_new(&options, why);
+	leaf_done(&leaf);
+	return certificate;
+}
+
+struct tls_certificate *certs_load(const char *chain_path, const char *key_path, struct text *why)
+{
+	struct pair pair;
+	if (!pair_read(chain_path, key_path, &pair, why))
 		return NULL;
-	}
-	while (total < FILE_MAX && (n = fread(piece, 1, sizeof(piece), file)) > 0) {
-		BIO_write(bio, piece, (int)n);
-		total += n;
-	}
-	if (ferror(file))
-		text_addf(why, "cannot read the %s %s: %s", what, path, strerror(errno));
-	else if (total == 0)
-		text_addf(why, "the %s %s is empty", what, path);
-	explicit_bzero(piece, sizeof(piece));
-	fclose(file);
-	if (!why->len)
-		return bio;
-	BIO_free(bio);
-	return NULL;
-}
-
-static bool add_certificate(struct pair *pair, const uint8_t *der, long len)
-{
-	if (pair->num_chain == TLS_CHAIN_MAX)
-		return false;
-	CRYPTO_BUFFER *buffer = CRYPTO_BUFFER_new(der, (size_t)len, NULL);
-	if (buffer)
-		pair->chain[pair->num_chain++] = buffer;
-	return buffer;
-}
-
-// Takes the CERTIFICATE blocks in order; a key in the same file is passed over.
-static bool read_chain(struct pair *pair, const char *path, struct text *why)
-{
-	BIO *bio = read_file(path, "certificate", why);
-	char *name, *header;
-	uint8_t *der;
-	long len;
-	bool fits = true;
-	if (!bio)
-		return false;
-	while (fits && PEM_read_bio(bio, &name, &header, &der, &len)) {
-		if (str_eq(str_of(name), STR("CERTIFICATE")))
-			fits = add_certificate(pair, der, len);
-		OPENSSL_free(name);
-		OPENSSL_free(header);
-		OPENSSL_free(der);
-	}
-	ERR_clear_error();
-	BIO_free(bio);
-	if (!fits)
-		text_addf(
-		    why, "the certificate %s holds more than %d certificates", path, TLS_CHAIN_MAX);
-	else if (!pair->num_chain)
-		text_addf(
-		    why, "%s holds no certificate in PEM form (-----BEGIN CERTIFICATE-----)", path);
-	return !why->len;
-}
-
-// Notes that a passphrase was asked for, and gives none.
-static int no_passphrase(char *room, int size, int writing, void *context)
-{
-	(void)room;
-	(void)size;
-	(void)writing;
-	*(bool *)context = true;
-	return 0;
-}
-
-static bool read_key(struct pair *pair, const char *path, struct text *why)
-{
-	bool encrypted = false;
-	BIO *bio = read_file(path, "private key", why);
-	if (!bio)
-		return false;
-	pair->key = PEM_read_bio_PrivateKey(bio, NULL, no_passphrase, &encrypted);
-	ERR_clear_error();
-	BIO_free(bio);
-	if (!pair->key && encrypted)
-		text_addf(why,
-		    "the private key %s is encrypted; store it without a passphrase, readable by "
-		    "root only",
-		    path);
-	else if (!pair->key)
-		text_addf(why, "%s holds no private key in PEM form", path);
-	return pair->key;
-}
-
-static bool belong_together(
-    const struct pair *pair, const char *chain, const char *key, struct text *why)
-{
-	X509 *leaf = X509_parse_from_buffer(pair->chain[0]);
-	if (!leaf)
-		text_addf(why, "the first certificate in %s is damaged", chain);
-	else if (!X509_check_private_key(leaf, pair->key))
-		text_addf(why, "the private key %s does not belong to the first certificate in %s",
-		    key, chain);
-	X509_free(leaf);
-	ERR_clear_error();
-	return !why->len;
-}
-
-static void pair_done(struct pair *pair)
-{
-	for (size_t i = 0; i < pair->num_chain; i++)
-		CRYPTO_BUFFER_free(pair->chain[i]);
-	EVP_PKEY_free(pair->key);
-}
-
-static struct str end_point_of(const CRYPTO_BUFFER *leaf, uint8_t room[END_POINT_MAX])
-{
-	struct str der = {(const char *)CRYPTO_BUFFER_data(leaf), CRYPTO_BUFFER_len(leaf)};
-	return (struct str){(const char *)room, end_point_hash(der, room)};
-}
-
-struct tls_server *certs_load(
-    const char *chain_path, const char *key_path, bool session_tickets, struct text *why)
-{
-	struct pair pair = {0};
-	struct tls_server *server = NULL;
-	if (read_chain(&pair, chain_path, why) && read_key(&pair, key_path, why) &&
-	    belong_together(&pair, chain_path, key_path, why)) {
-		uint8_t end_point[END_POINT_MAX];
-		struct tls_server_options options = {
-		    .chain = pair.chain,
-		    .num_chain = pair.num_chain,
-		    .key = pair.key,
-		    .end_point = end_point_of(pair.chain[0], end_point),
-		    .session_tickets = session_tickets,
-		};
-		server = tls_server_new(&options, why);
-	}
+	struct tls_certificate *certificate = certificate_of(&pair, why);
 	pair_done(&pair);
-	return server;
+	return certificate;
 }

@@ -3,6 +3,7 @@
 #include "proxy/config/check.h"
 
 #include "proxy/base/addr.h"
+#include "proxy/base/die.h"
 #include "proxy/config/options.h"
 
 enum { RESOLVER_SERVERS = 4 };
@@ -100,29 +101,46 @@ static void resolve_policy(
 		    config, &names, name, listener->places[LISTENER_OPTION_policy], problems);
 }
 
-static void resolve_certificate(
+static bool has_certificate(const struct listener_config *listener, size_t index)
+{
+	for (size_t i = 0; i < listener->num_certificates; i++)
+		if (listener->certificates[i] == index)
+			return true;
+	return false;
+}
+
+static void add_certificate(const struct config *config, struct listener_config *listener, size_t i,
+    struct problems *problems)
+{
+	const struct text_list *list = &listener->options.certificates;
+	struct names names = certificate_names(config);
+	size_t index;
+	if (!find_name(&names, str_of(list->at[i]), &index))
+		complain_of_name(config, &names, str_of(list->at[i]), list->places[i], problems);
+	else if (has_certificate(listener, index))
+		problems_add(problems, config->path, list->places[i],
+		    "certificates: %s stands twice; leave one out", list->at[i]);
+	else
+		listener->certificates[listener->num_certificates++] = index;
+}
+
+// Those of the list, or all.
+static void resolve_certificates(
     const struct config *config, struct listener_config *listener, struct problems *problems)
 {
-	struct names names = certificate_names(config);
-	struct str name = str_of(listener->options.certificate);
-	listener->certificate = NO_CERTIFICATE;
-	if (!str_is_empty(name)) {
-		size_t index;
-		if (!find_name(&names, name, &index))
-			complain_of_name(config, &names, name,
-			    listener->places[LISTENER_OPTION_certificate], problems);
-		else if (listener->options.tls != LISTENER_TLS_none)
-			listener->certificate = index;
-		return;
-	}
+	size_t num = listener->options.certificates.num;
+	listener->certificates =
+	    xcalloc(num + config->num_certificates, sizeof(*listener->certificates));
+	for (size_t i = 0; i < num; i++)
+		add_certificate(config, listener, i, problems);
+	for (size_t i = 0; !num && i < config->num_certificates; i++)
+		listener->certificates[listener->num_certificates++] = i;
 	if (listener->options.tls == LISTENER_TLS_none)
-		return;
-	if (names.num == 1)
-		listener->certificate = 0;
-	else
+		listener->num_certificates = 0;
+	else if (!config->num_certificates)
 		problems_add(problems, config->path, listener->place,
-		    "listener %s does TLS and must say which certificate it serves; %s",
-		    shown(str_of(listener->name)).at, names_shown(&names).at);
+		    "listener %s does TLS and has no certificate; give one under \"certificates\"",
+		    shown(str_of(listener->name)).at);
 }
 
 // The listener, up to and including `last`, that binds the address before the
@@ -228,7 +246,7 @@ void check_listener(
 	const struct place *places = listener->places;
 	struct place login = places[LISTENER_OPTION_login];
 	resolve_backend(config, listener, problems);
-	resolve_certificate(config, listener, problems);
+	resolve_certificates(config, listener, problems);
 	resolve_policy(config, listener, problems);
 	check_binds(config, listener, problems);
 	if (!options->login)

@@ -23,7 +23,7 @@ void check_logins_at(const struct config *config, const struct listener_config *
     size_t backend, struct place place, struct problems *problems);
 
 // Checks a listener against itself, the certificates, the backends and the
-// listeners before it, and fills in which backend and certificate it means.
+// listeners before it, and fills in which backend and certificates it means.
 void check_listener(
     const struct config *config, struct listener_config *listener, struct problems *problems);
 

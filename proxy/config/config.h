@@ -23,6 +23,7 @@
 #include "proxy/config/problems.h"
 
 enum listener_tls { LISTENER_TLS_implicit, LISTENER_TLS_stls, LISTENER_TLS_none };
+enum unknown_names { UNKNOWN_NAMES_serve, UNKNOWN_NAMES_refuse };
 enum backend_tls { BACKEND_TLS_none, BACKEND_TLS_stls, BACKEND_TLS_tls };
 
 // How popgate logs in at a backend (backends/login/logins.def).
@@ -111,12 +112,12 @@ struct listener_config {
 	struct listener_options options;
 	struct place places[LISTENER_OPTIONS]; // in the listener or in `defaults`
 	enum origin origins[LISTENER_OPTIONS];
-	size_t backend;     // index into config.backends
-	size_t certificate; // index into config.certificates, or NO_CERTIFICATE
-	size_t policy;      // index into config.policies, or NO_POLICY
+	size_t backend;       // index into config.backends
+	size_t *certificates; // indices into config.certificates; none without TLS
+	size_t num_certificates;
+	size_t policy; // index into config.policies, or NO_POLICY
 };
 
-#define NO_CERTIFICATE SIZE_MAX
 #define NO_POLICY SIZE_MAX
 
 struct config {

@@ -70,6 +70,12 @@ static const struct option_word log_level_words[] = {
     LAST,
 };
 
+static const struct option_word unknown_names_words[] = {
+    WORD("serve", UNKNOWN_NAMES_serve),
+    WORD("refuse", UNKNOWN_NAMES_refuse),
+    LAST,
+};
+
 static const struct option_word access_words[] = {
     WORD("allow", ACCESS_allow),
     WORD("deny", ACCESS_deny),

@@ -82,6 +82,7 @@ void tls_free(struct tls **tls)
 	if (!*tls)
 		return;
 	SSL_free((*tls)->ssl);
+	tls_certificate_detach(*tls);
 	free((*tls)->refusal);
 	free(*tls);
 	*tls = NULL;
@@ -104,7 +105,18 @@ bool tls_was_resumed(const struct tls *tls)
 
 struct str tls_end_point(const struct tls *tls)
 {
-	return tls->server ? tls_server_end_point(tls->server) : STR("");
+	return tls->certificate ? tls_certificate_end_point(tls->certificate) : STR("");
+}
+
+struct str tls_server_name(const struct tls *tls)
+{
+	const char *name = SSL_get_servername(tls->ssl, TLSEXT_NAMETYPE_host_name);
+	return tls->certificate && name ? str_of(name) : STR("");
+}
+
+bool tls_refused_name(const struct tls *tls)
+{
+	return tls->certificate && tls->refusal;
 }
 
 struct str tls_peer_certificate(const struct tls *tls)

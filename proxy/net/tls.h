@@ -1,7 +1,7 @@
 // tls.h: the TLS record layer between a stream and BoringSSL.
 //
-// The upper part is for those who make contexts (certs/) and look at a
-// finished handshake (the session); the lower part is what stream.c calls.
+// The upper parts are for those who make contexts (certs/, the snapshot) and look at
+// a finished handshake (the session); the lower part is what stream.c calls.
 //
 // BoringSSL never touches the socket: it reads the bytes that libuv has just
 // read from where they are, and writes straight to the stream, which passes
@@ -24,6 +24,7 @@ struct crypto_buffer_st;
 struct evp_pkey_st;
 struct stream;
 struct tls;
+struct tls_certificate;
 struct tls_server;
 struct tls_client;
 
@@ -33,20 +34,56 @@ enum { TLS_CHAIN_MAX = 16 };
 // Bytes of the longest hash.
 enum { TLS_END_POINT_MAX = 64 };
 
-struct tls_server_options {
+// ---- certificates as they are served ------------------------------------
+
+struct tls_certificate_options {
 	struct crypto_buffer_st *const *chain; // leaf first; references are taken
 	size_t num_chain;
 	struct evp_pkey_st *key; // a reference is taken
 	struct str end_point;    // for tls_end_point; copied
+	const struct str *names; // the leaf's DNS names, some with "*." before them; copied
+	size_t num_names;
+	struct str staple; // an OCSP response (DER); "" for none; copied
+};
+
+// NULL with the reason in *why when BoringSSL refuses the pair.  It is counted: the
+// caller has it until tls_certificate_free, servers and connections as long as they
+// need it.  When the last of its owners has given it up, chain and key go; only the
+// end point stays, for the connections that were served it.
+struct tls_certificate *tls_certificate_new(
+    const struct tls_certificate_options *options, struct text *why);
+
+// Gives up the caller's; sets the pointer to NULL, and NULL is allowed.
+void tls_certificate_free(struct tls_certificate **certificate);
+
+// What it was made with.
+struct str tls_certificate_end_point(const struct tls_certificate *certificate);
+
+// ---- servers ------------------------------------------------------------
+
+struct tls_server_options {
+	// The first is for clients that ask for no name, and for one that no certificate
+	// has.  At least one.
+	struct tls_certificate *const *certificates;
+	size_t num_certificates;
+	bool refuse_unknown_names; // by the alert unrecognized_name (RFC 6066 section 3)
 	bool session_tickets;
 };
 
-// NULL with the reason in *why when BoringSSL refuses the pair.
+// NULL with the reason in *why when BoringSSL refuses.  It counts the certificates.
+//
+// Of several certificates a client is served the one for the name that it asks for
+// (tls_choice.c); a ticket resumes only where that is the very certificate that the
+// client was shown when it got the ticket.
 struct tls_server *tls_server_new(const struct tls_server_options *options, struct text *why);
 void tls_server_free(struct tls_server **server);
 
-// What it was made with.
-struct str tls_server_end_point(const struct tls_server *server);
+// Puts a certificate in the place of another.  Connections that have begun go on
+// with what they had.
+void tls_server_replace(
+    struct tls_server *server, size_t index, struct tls_certificate *certificate);
+
+// ---- clients ------------------------------------------------------------
 
 // Judges a peer's certificate chain (leaf first, DER) for a name.  False with
 // the reason in *why refuses it.
@@ -57,6 +94,8 @@ typedef bool tls_verify_fn(
 struct tls_client *tls_client_new(tls_verify_fn *verify, void *context, struct text *why);
 void tls_client_free(struct tls_client **client);
 
+// ---- connections --------------------------------------------------------
+
 // Static strings such as "TLSv1.3" and "TLS_AES_128_GCM_SHA256", valid once
 // the handshake is over.
 const char *tls_version(const struct tls *tls);
@@ -65,8 +104,15 @@ bool tls_was_resumed(const struct tls *tls);
 
 // The hash of the certificate that was served here, as the channel binding
 // tls-server-end-point has it (RFC 5929 section 4); empty when it has none, and on
-// the client's side.
+// the client's side.  Of a resumed session, that which was served when it began.
 struct str tls_end_point(const struct tls *tls);
+
+// The host name that the client asked for (server_name, RFC 6066 section 3), as it
+// wrote it; "" when it asked for none.  Valid until the connection's end.
+struct str tls_server_name(const struct tls *tls);
+
+// Whether the handshake failed because of that name.
+bool tls_refused_name(const struct tls *tls);
 
 // On the client's side, the certificate (DER) that the server showed, once the
 // handshake is over; valid until the connection's end.

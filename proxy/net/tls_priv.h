@@ -1,7 +1,8 @@
 // tls_priv.h: what the files of the TLS layer share, and nobody else sees.
 //
-// tls.c is one connection, tls_server.c what a listener serves, tls_client.c what
-// stores are asked for, tls_context.c what both kinds of context have in common.
+// tls.c is one connection, tls_certificate.c a certificate to serve, tls_server.c what
+// a listener serves, tls_choice.c which certificate that is for a client, tls_client.c
+// what stores are asked for, tls_context.c what both kinds of context have in common.
 #ifndef POPGATE_PROXY_NET_TLS_PRIV_H
 #define POPGATE_PROXY_NET_TLS_PRIV_H
 
@@ -10,10 +11,29 @@
 
 #include "proxy/net/tls.h"
 
+struct tls_certificate {
+	unsigned owners;      // when there are none, the next seven are empty
+	unsigned connections; // that were served it
+	CRYPTO_BUFFER *chain[TLS_CHAIN_MAX];
+	size_t num_chain;
+	EVP_PKEY *key;
+	struct str *names; // small letters
+	size_t num_names;
+	struct str staple;
+	struct str end_point;
+};
+
+struct tls_place {
+	SSL_CTX *ctx; // of its own: BoringSSL copies it into a connection cheaply
+	struct tls_certificate *certificate;
+};
+
+// Connections begin with the first place's context, which therefore seals and opens
+// all tickets.
 struct tls_server {
-	SSL_CTX *ctx;
-	char end_point[TLS_END_POINT_MAX];
-	size_t end_point_len;
+	struct tls_place *places;
+	size_t num_places;
+	bool refuse_unknown_names;
 };
 
 struct tls_client {
@@ -25,13 +45,14 @@ struct tls_client {
 struct tls {
 	SSL *ssl;
 	struct stream *stream;
-	const struct tls_client *client; // NULL on the server's side
-	const struct tls_server *server; // NULL on the client's side
-	const char *name;                // the peer's, on the client's side
-	struct str fed;                  // ciphertext not yet read by BoringSSL
+	const struct tls_client *client;     // NULL on the server's side
+	struct tls_certificate *certificate; // that is served; NULL on the client's side
+	const char *name;                    // the peer's, on the client's side
+	struct str fed;                      // ciphertext not yet read by BoringSSL
 	bool fed_end;
+	bool has_name; // the certificate that is served, which the client asked for
 	const char *error;
-	char *refusal; // heap: why the certificate was refused
+	char *refusal; // heap: why the store's certificate, or the client's name, was refused
 };
 
 // Why BoringSSL refused something, as a static string; its queue is empty then.
@@ -42,6 +63,22 @@ SSL_CTX *tls_context_new(struct text *why);
 
 // A connection of that context over the stream.
 struct tls *tls_new(struct stream *stream, SSL_CTX *ctx);
+
+// Makes it what the context serves.  False when BoringSSL refuses.
+bool tls_certificate_install(const struct tls_certificate *certificate, SSL_CTX *ctx);
+
+// Counts one more owner.
+struct tls_certificate *tls_certificate_own(struct tls_certificate *certificate);
+
+// Has a connection serve it, with its staple; the context is put under it before.  It
+// is the connection's until detached.  False when BoringSSL refuses.
+bool tls_certificate_attach(struct tls *tls, struct tls_certificate *certificate);
+void tls_certificate_detach(struct tls *tls);
+
+// The place for the client that said this hello.  Whether the name that it asked for
+// is known stands in *out_known.
+const struct tls_place *tls_choose(
+    const struct tls_server *server, const SSL_CLIENT_HELLO *hello, bool *out_known);
 
 static inline struct str tls_der(const CRYPTO_BUFFER *buffer)
 {

@@ -1,4 +1,8 @@
 // tls_server.c: what a listener serves.  See tls.h.
+//
+// Each certificate has a context of its own, and BoringSSL puts another one under a
+// connection for the price of a few references.  The road not taken: one context, and
+// the pair set anew in each connection, which has BoringSSL look at chain and key again.
 #include "proxy/net/tls_priv.h"
 
 #include <stdlib.h>
@@ -16,55 +20,116 @@ static int choose_alpn(SSL *ssl, const uint8_t **out, uint8_t *out_len, const ui
 	return found == OPENSSL_NPN_NEGOTIATED ? SSL_TLSEXT_ERR_OK : SSL_TLSEXT_ERR_ALERT_FATAL;
 }
 
-static bool set_up_server(SSL_CTX *ctx, const struct tls_server_options *options)
+static void refuse_name(struct tls *tls, struct str name)
 {
-	static const uint8_t session_context[] = "popgate";
+	char room[TLSEXT_MAXLEN_host_name + 64];
+	struct text why = TEXT(room);
+	text_addf(&why, "no certificate has the name \"%.*s\"", STR_ARG(name));
+	tls->refusal = str_dup(text_str(&why));
+}
+
+// The first that BoringSSL asks, once it has read the hello.
+static enum ssl_select_cert_result_t choose_certificate(const SSL_CLIENT_HELLO *hello)
+{
+	struct tls *tls = SSL_get_app_data(hello->ssl);
+	const struct tls_server *server = SSL_CTX_get_app_data(SSL_get_SSL_CTX(hello->ssl));
+	bool is_known;
+	const struct tls_place *place = tls_choose(server, hello, &is_known);
+	struct str name = tls_server_name(tls);
+	tls->has_name = name.len && is_known;
+	if (name.len && !is_known && server->refuse_unknown_names)
+		refuse_name(tls, name);
+	bool set = SSL_set_SSL_CTX(hello->ssl, place->ctx) &&
+	           tls_certificate_attach(tls, place->certificate);
+	return set ? ssl_select_cert_success : ssl_select_cert_error;
+}
+
+// The one place where BoringSSL lets the alert be chosen.
+static int acknowledge_name(SSL *ssl, int *out_alert, void *context)
+{
+	struct tls *tls = SSL_get_app_data(ssl);
+	(void)context;
+	*out_alert = SSL_AD_UNRECOGNIZED_NAME;
+	if (tls->refusal)
+		return SSL_TLSEXT_ERR_ALERT_FATAL;
+	return tls->has_name ? SSL_TLSEXT_ERR_OK : SSL_TLSEXT_ERR_NOACK;
+}
+
+// One certificate for all, and nothing is looked at.
+static bool has_choice(const struct tls_server_options *options)
+{
+	return options->num_certificates > 1 || options->refuse_unknown_names;
+}
+
+static void set_up(SSL_CTX *ctx, const struct tls_server_options *options)
+{
 	SSL_CTX_set_options(ctx, SSL_OP_CIPHER_SERVER_PREFERENCE);
 	SSL_CTX_set_alpn_select_cb(ctx, choose_alpn, NULL);
 	SSL_CTX_set_num_tickets(ctx, options->session_tickets ? 1 : 0);
 	if (!options->session_tickets)
 		SSL_CTX_set_options(ctx, SSL_OP_NO_TICKET);
-	return SSL_CTX_set_session_id_context(ctx, session_context, sizeof(session_context) - 1) &&
-	       SSL_CTX_set_chain_and_key(
-	           ctx, options->chain, options->num_chain, options->key, NULL);
+	if (!has_choice(options))
+		return;
+	SSL_CTX_set_select_certificate_cb(ctx, choose_certificate);
+	SSL_CTX_set_tlsext_servername_callback(ctx, acknowledge_name);
+}
+
+static bool add_place(struct tls_server *server, const struct tls_server_options *options,
+    struct tls_certificate *certificate, struct text *why)
+{
+	SSL_CTX *ctx = tls_context_new(why);
+	if (!ctx)
+		return false;
+	server->places[server->num_places++] =
+	    (struct tls_place){ctx, tls_certificate_own(certificate)};
+	set_up(ctx, options);
+	SSL_CTX_set_app_data(ctx, server);
+	if (tls_certificate_install(certificate, ctx))
+		return true;
+	text_add(why, str_of(tls_last_error()));
+	return false;
 }
 
 struct tls_server *tls_server_new(const struct tls_server_options *options, struct text *why)
 {
-	SSL_CTX *ctx = tls_context_new(why);
-	if (!ctx)
-		return NULL;
-	if (!set_up_server(ctx, options)) {
-		text_add(why, str_of(tls_last_error()));
-		SSL_CTX_free(ctx);
-		return NULL;
-	}
 	struct tls_server *server = xcalloc(1, sizeof(*server));
-	server->ctx = ctx;
-	server->end_point_len = options->end_point.len;
-	BUG_ON(options->end_point.len > sizeof(server->end_point));
-	if (options->end_point.len)
-		memcpy(server->end_point, options->end_point.at, options->end_point.len);
+	BUG_ON(!options->num_certificates);
+	server->refuse_unknown_names = options->refuse_unknown_names;
+	server->places = xcalloc(options->num_certificates, sizeof(*server->places));
+	for (size_t i = 0; server && i < options->num_certificates; i++)
+		if (!add_place(server, options, options->certificates[i], why))
+			tls_server_free(&server);
 	return server;
 }
 
 void tls_server_free(struct tls_server **server)
 {
-	if (*server)
-		SSL_CTX_free((*server)->ctx);
-	free(*server);
+	struct tls_server *old = *server;
+	if (!old)
+		return;
+	for (size_t i = 0; i < old->num_places; i++) {
+		SSL_CTX_free(old->places[i].ctx);
+		tls_certificate_free(&old->places[i].certificate);
+	}
+	free(old->places);
+	free(old);
 	*server = NULL;
 }
 
-struct str tls_server_end_point(const struct tls_server *server)
+void tls_server_replace(
+    struct tls_server *server, size_t index, struct tls_certificate *certificate)
 {
-	return (struct str){server->end_point, server->end_point_len};
+	struct tls_place *place = &server->places[index];
+	BUG_ON(!tls_certificate_install(certificate, place->ctx));
+	tls_certificate_own(certificate);
+	tls_certificate_free(&place->certificate);
+	place->certificate = certificate;
 }
 
 struct tls *tls_accept(struct stream *stream, const struct tls_server *server)
 {
-	struct tls *tls = tls_new(stream, server->ctx);
-	tls->server = server;
+	struct tls *tls = tls_new(stream, server->places->ctx);
+	BUG_ON(!tls_certificate_attach(tls, server->places->certificate));
 	SSL_set_accept_state(tls->ssl);
 	return tls;
 }

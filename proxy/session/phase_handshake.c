@@ -13,7 +13,7 @@ static bool is_after_stls(const struct session *session)
 static void enter(struct session *session)
 {
 	const struct snapshot *snapshot = session->house->snapshot;
-	const struct tls_server *server = snapshot->certificates[session->listener_index];
+	const struct tls_server *server = snapshot->servers[session->listener_index];
 	if (is_after_stls(session))
 		stream_secure_server(&session->client, server);
 	else
@@ -27,6 +27,12 @@ static void on_secured(struct session *session)
 	session->tls_cipher = tls_cipher(tls);
 	session->tls_resumed = tls_was_resumed(tls);
 	session_enter(session, is_after_stls(session) ? PHASE_command : PHASE_greeting);
+}
+
+enum reason session_handshake_failure(const struct session *session)
+{
+	const struct tls *tls = session->client.tls;
+	return tls && tls_refused_name(tls) ? REASON_unknown_name : REASON_tls_failed;
 }
 
 static void on_due(struct session *session)

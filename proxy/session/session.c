@@ -220,8 +220,8 @@ static size_t on_bytes(struct stream *stream, struct str bytes)
 // A handshake that breaks is told apart from a connection that breaks.
 static void on_failed(struct session *session)
 {
-	enum reason reason =
-	    session->phase == PHASE_handshake ? REASON_tls_failed : REASON_client_failed;
+	enum reason reason = session->phase == PHASE_handshake ? session_handshake_failure(session)
+	                                                       : REASON_client_failed;
 	if (session_is_closing(session))
 		stream_close(&session->client);
 	else

@@ -132,6 +132,9 @@ void session_admit(struct session *session);
 // Ends the session; the first reason stays.
 void session_close(struct session *session, enum reason reason, const char *why);
 
+// Why a handshake that broke did so.
+enum reason session_handshake_failure(const struct session *session);
+
 static inline bool session_is_closing(const struct session *session)
 {
 	return session->phase == PHASE_closing;

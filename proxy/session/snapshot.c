@@ -15,27 +15,72 @@
 #include "proxy/base/file.h"
 #include "proxy/config/check.h"
 
-static struct tls_server *load_certificate(
-    const struct config *config, const struct listener_config *listener, struct problems *problems)
+static bool serves(const struct listener_config *listener, size_t certificate)
+{
+	for (size_t i = 0; i < listener->num_certificates; i++)
+		if (listener->certificates[i] == certificate)
+			return true;
+	return false;
+}
+
+static bool is_served(const struct config *config, size_t certificate)
+{
+	for (size_t i = 0; i < config->num_listeners; i++)
+		if (serves(&config->listeners[i], certificate))
+			return true;
+	return false;
+}
+
+static void load_certificate(struct snapshot *snapshot, size_t i, struct problems *problems)
 {
 	char room[512];
 	struct text why = TEXT(room);
-	const struct certificate_config *pair = &config->certificates[listener->certificate];
-	struct tls_server *server = certs_load(
-	    pair->options.chain, pair->options.key, listener->options.session_tickets, &why);
-	if (!server)
-		problems_add(problems, config->path, pair->place, "certificate \"%s\": %s",
-		    pair->name, room);
-	return server;
+	const struct certificate_config *config = &snapshot->config->certificates[i];
+	snapshot->certificates[i] = certs_load(config->options.chain, config->options.key, &why);
+	if (!snapshot->certificates[i])
+		problems_add(problems, snapshot->config->path, config->place,
+		    "certificate \"%s\": %s", config->name, room);
 }
 
 static void load_certificates(struct snapshot *snapshot, struct problems *problems)
 {
-	struct config *config = snapshot->config;
-	for (size_t i = 0; i < config->num_listeners; i++)
-		if (config->listeners[i].options.tls != LISTENER_TLS_none)
-			snapshot->certificates[i] =
-			    load_certificate(config, &config->listeners[i], problems);
+	const struct config *config = snapshot->config;
+	for (size_t i = 0; i < config->num_certificates; i++)
+		if (is_served(config, i))
+			load_certificate(snapshot, i, problems);
+}
+
+static bool find_certificates(const struct snapshot *snapshot,
+    const struct listener_config *listener, struct tls_certificate **out)
+{
+	for (size_t i = 0; i < listener->num_certificates; i++) {
+		out[i] = snapshot->certificates[listener->certificates[i]];
+		if (!out[i])
+			return false;
+	}
+	return listener->num_certificates;
+}
+
+// Not where one of its certificates could not be loaded, which was told already.
+static void load_server(struct snapshot *snapshot, size_t i, struct problems *problems)
+{
+	char room[512];
+	struct text why = TEXT(room);
+	const struct listener_config *listener = &snapshot->config->listeners[i];
+	struct tls_certificate **certificates =
+	    xcalloc(listener->num_certificates, sizeof(struct tls_certificate *));
+	struct tls_server_options options = {
+	    .certificates = certificates,
+	    .num_certificates = listener->num_certificates,
+	    .refuse_unknown_names = listener->options.unknown_names == UNKNOWN_NAMES_refuse,
+	    .session_tickets = listener->options.session_tickets,
+	};
+	if (find_certificates(snapshot, listener, certificates))
+		snapshot->servers[i] = tls_server_new(&options, &why);
+	if (why.len)
+		problems_add(problems, snapshot->config->path, listener->place,
+		    "listener \"%s\": %s", listener->name, room);
+	free(certificates);
 }
 
 // What this backend's certificates are judged by; NULL with *why empty: by
@@ -104,13 +149,23 @@ static void load_routes(struct snapshot *snapshot, size_t i, struct problems *pr
 		check_routes(snapshot, i, problems);
 }
 
+static bool can_be_bound(const struct snapshot *snapshot, const struct listener_config *listener)
+{
+	for (size_t i = 0; i < listener->num_certificates; i++) {
+		const struct tls_certificate *each =
+		    snapshot->certificates[listener->certificates[i]];
+		if (each && !tls_certificate_end_point(each).len)
+			return false;
+	}
+	return true;
+}
+
 // Who must be bound to a certificate needs one that can be.
 static void check_binding(const struct snapshot *snapshot, size_t i, struct problems *problems)
 {
 	const struct listener_config *listener = &snapshot->config->listeners[i];
-	const struct tls_server *server = snapshot->certificates[i];
-	if (server && !tls_server_end_point(server).len &&
-	    listener->options.ntlm_channel_binding == LISTENER_BINDING_require)
+	if (listener->options.ntlm_channel_binding == LISTENER_BINDING_require &&
+	    !can_be_bound(snapshot, listener))
 		problems_add(problems, snapshot->config->path,
 		    listener->places[LISTENER_OPTION_ntlm_channel_binding],
 		    "ntlm_channel_binding: clients do not agree how to bind to a certificate "
@@ -159,6 +214,7 @@ static void load_users(struct snapshot *snapshot, struct problems *problems)
 static void load_listeners(struct snapshot *snapshot, struct problems *problems)
 {
 	for (size_t i = 0; i < snapshot->config->num_listeners; i++) {
+		load_server(snapshot, i, problems);
 		load_load_balancers(snapshot, i, problems);
 		load_routes(snapshot, i, problems);
 		load_verifiers(snapshot, i);
@@ -185,7 +241,8 @@ struct snapshot *snapshot_load(const char *path, struct problems *problems)
 	snapshot->backends = xcalloc(config->num_backends, sizeof(*snapshot->backends));
 	snapshot->clients = xcalloc(config->num_backends, sizeof(*snapshot->clients));
 	snapshot->trusts = xcalloc(config->num_backends, sizeof(*snapshot->trusts));
-	snapshot->certificates = xcalloc(config->num_listeners, sizeof(*snapshot->certificates));
+	snapshot->certificates = xcalloc(config->num_certificates, sizeof(*snapshot->certificates));
+	snapshot->servers = xcalloc(config->num_listeners, sizeof(*snapshot->servers));
 	snapshot->load_balancers =
 	    xcalloc(config->num_listeners, sizeof(*snapshot->load_balancers));
 	snapshot->routes = xcalloc(config->num_listeners, sizeof(*snapshot->routes));
@@ -219,15 +276,18 @@ void snapshot_free(struct snapshot **snapshot)
 		trust_free(&old->trusts[i]);
 	}
 	for (size_t i = 0; i < old->config->num_listeners; i++) {
-		tls_server_free(&old->certificates[i]);
+		tls_server_free(&old->servers[i]);
 		free(old->load_balancers[i]);
 		routes_free(&old->routes[i]);
 	}
+	for (size_t i = 0; i < old->config->num_certificates; i++)
+		tls_certificate_free(&old->certificates[i]);
 	rulebook_close(&old->rulebook);
 	free(old->backends);
 	free(old->clients);
 	free(old->trusts);
 	free(old->certificates);
+	free(old->servers);
 	free(old->load_balancers);
 	free(old->routes);
 	free(old->verifiers);

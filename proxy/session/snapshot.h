@@ -15,6 +15,7 @@ struct addr_range;
 struct backend;
 struct routes;
 struct verifiers;
+struct tls_certificate;
 struct tls_client;
 struct tls_server;
 struct trust;
@@ -26,8 +27,10 @@ struct snapshot {
 	struct backend **backends;
 	struct tls_client **clients; // NULL: no TLS there
 	struct trust **trusts;       // NULL: any certificate will do
+	// One for each of config->certificates; NULL: no listener serves it.
+	struct tls_certificate **certificates;
 	// One for each of config->listeners; NULL: no TLS there.
-	struct tls_server **certificates;
+	struct tls_server **servers;
 	// One for each of config->listeners: what its options proxy_from, map and verify
 	// mean.
 	struct addr_range **load_balancers;

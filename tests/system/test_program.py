@@ -111,7 +111,7 @@ def test_an_unknown_key_is_named_with_its_place_and_the_nearest_known_one(workdi
     ("listeners", {"plain": {"bind": ["127.0.0.1:0"], "tls": "none", "login": ["basic-tls"]}}, ["plain", "login"]),
     ("listeners", {"pop3s": {"bind": ["localhost"], "tls": "stls"}}, ["localhost"]),
     ("listeners", {"pop3s": {"bind": ["127.0.0.1:99999"], "tls": "stls"}}, ["99999"]),
-    ("listeners", {"pop3s": {"bind": ["127.0.0.1:0"], "tls": "stls", "certificate": "other"}}, ["other"]),
+    ("listeners", {"pop3s": {"bind": ["127.0.0.1:0"], "tls": "stls", "certificates": ["other"]}}, ["other"]),
     ("backends", {"store": {"tls": "none"}}, ["servers"]),
     ("backends", {"store": {"servers": ["127.0.0.1"], "tls": "none"}}, ["127.0.0.1"]),
     ("backends", {"store": {"servers": [], "tls": "none"}}, ["servers"]),

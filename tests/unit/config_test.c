@@ -87,7 +87,8 @@ static void test_example(void **state)
 	assert_int_equal(config->listeners[0].options.tls, LISTENER_TLS_implicit);
 	assert_int_equal(config->listeners[1].options.tls, LISTENER_TLS_stls);
 	assert_int_equal(config->listeners[1].backend, 0);
-	assert_int_equal(config->listeners[1].certificate, 0);
+	assert_int_equal(config->listeners[1].num_certificates, 1);
+	assert_int_equal(config->listeners[1].certificates[0], 0);
 	assert_int_equal(config->listeners[1].options.relay_buffer, 65536);
 	config_free(&config);
 	assert_null(config);
@@ -164,7 +165,9 @@ static const struct {
     {"greeting: 1e3", "greeting: \"1e3\""},
     {"greeting: 2001-01-01", "greeting: \"2001-01-01\""},
     {"greeting: 'it''s \"me\" \\ here'", "greeting: \"it's \\\"me\\\" \\\\ here\""},
-    {"certificate: \"\"", "certificate: \"\""},
+    {"certificates: []", "certificates: []"},
+    {"certificates: [localhost]", "certificates: [\"localhost\"]"},
+    {"unknown_names: refuse", "unknown_names: refuse"},
     {"session_tickets: false", "session_tickets: false"},
     {"login: [basic-tls, basic]", "login: [basic, basic-tls]"},
 };
@@ -321,17 +324,16 @@ static const struct {
         AT "6:55: unknown backend \"stroe\"; did you mean \"store\"?\n"},
     {HEAD "  a: { bind: [\"127.0.0.1:0\"], tls: implicit, backend: mail }\n",
         AT "6:55: unknown backend \"mail\"; there are \"store\"\n"},
-    {LISTENER "certificate: other }\n",
-        AT "6:75: unknown certificate \"other\"; there are \"localhost\"\n"},
+    {LISTENER "certificates: [other] }\n",
+        AT "6:77: unknown certificate \"other\"; there are \"localhost\"\n"},
+    {LISTENER "certificates: [localhsot] }\n",
+        AT "6:77: unknown certificate \"localhsot\"; did you mean \"localhost\"?\n"},
+    {LISTENER "certificates: [localhost, localhost] }\n",
+        AT "6:88: certificates: localhost stands twice; leave one out\n"},
     {"backends: { store: { servers: [\"127.0.0.1:1\"] } }\n"
      "listeners: { a: { bind: [\"127.0.0.1:0\"], tls: stls, backend: store } }\n",
-        AT "2:14: listener \"a\" does TLS and must say which certificate it serves; there are "
-           "none, give one under \"certificates\"\n"},
-    {"certificates: { a: { chain: c, key: k }, b: { chain: c, key: k } }\n"
-     "backends: { store: { servers: [\"127.0.0.1:1\"] } }\n"
-     "listeners: { a: { bind: [\"127.0.0.1:0\"], tls: stls, backend: store } }\n",
-        AT "3:14: listener \"a\" does TLS and must say which certificate it serves; there are "
-           "\"a\", \"b\"\n"},
+        AT "2:14: listener \"a\" does TLS and has no certificate; give one under "
+           "\"certificates\"\n"},
     {HEAD "  a: { bind: [\"127.0.0.1:0\"], tls: none, backend: store }\n",
         AT "6:3: listener \"a\" can never have a login: basic-tls needs TLS, and tls is none; "
            "set tls to stls, or login to [basic]\n"},

@@ -1,0 +1,143 @@
+// pair.c: from PEM files to a chain and a key.  See pair.h.
+//
+// Files are read whole first, so that "cannot be read" and "is not PEM" are
+// told apart.
+#include "certs/pair.h"
+
+#include <errno.h>
+#include <stdio.h>
+
+#include <openssl/err.h>
+#include <openssl/pem.h>
+#include <openssl/pool.h>
+#include <openssl/x509.h>
+
+#include "proxy/base/file.h"
+
+enum { FILE_MAX = 1024 * 1024 };
+
+static BIO *read_file(const char *path, const char *what, struct text *why)
+{
+	FILE *file = file_open(path);
+	BIO *bio = file ? BIO_new(BIO_s_mem()) : NULL;
+	char piece[4096];
+	size_t n, total = 0;
+	if (!file) {
+		text_addf(why, "cannot read the %s %s: %s", what, path, file_problem());
+		return NULL;
+	}
+	while (total < FILE_MAX && (n = fread(piece, 1, sizeof(piece), file)) > 0) {
+		BIO_write(bio, piece, (int)n);
+		total += n;
+	}
+	if (ferror(file))
+		text_addf(why, "cannot read the %s %s: %s", what, path, strerror(errno));
+	else if (total == 0)
+		text_addf(why, "the %s %s is empty", what, path);
+	explicit_bzero(piece, sizeof(piece));
+	fclose(file);
+	if (!why->len)
+		return bio;
+	BIO_free(bio);
+	return NULL;
+}
+
+static bool add_certificate(struct pair *pair, const uint8_t *der, long len)
+{
+	if (pair->num_chain == TLS_CHAIN_MAX)
+		return false;
+	CRYPTO_BUFFER *buffer = CRYPTO_BUFFER_new(der, (size_t)len, NULL);
+	if (buffer)
+		pair->chain[pair->num_chain++] = buffer;
+	return buffer;
+}
+
+// Takes the CERTIFICATE blocks in order; a key in the same file is passed over.
+static bool read_chain(struct pair *pair, const char *path, struct text *why)
+{
+	BIO *bio = read_file(path, "certificate", why);
+	char *name, *header;
+	uint8_t *der;
+	long len;
+	bool fits = true;
+	if (!bio)
+		return false;
+	while (fits && PEM_read_bio(bio, &name, &header, &der, &len)) {
+		if (str_eq(str_of(name), STR("CERTIFICATE")))
+			fits = add_certificate(pair, der, len);
+		OPENSSL_free(name);
+		OPENSSL_free(header);
+		OPENSSL_free(der);
+	}
+	ERR_clear_error();
+	BIO_free(bio);
+	if (!fits)
+		text_addf(
+		    why, "the certificate %s holds more than %d certificates", path, TLS_CHAIN_MAX);
+	else if (!pair->num_chain)
+		text_addf(
+		    why, "%s holds no certificate in PEM form (-----BEGIN CERTIFICATE-----)", path);
+	return !why->len;
+}
+
+// Notes that a passphrase was asked for, and gives none.
+static int no_passphrase(char *room, int size, int writing, void *context)
+{
+	(void)room;
+	(void)size;
+	(void)writing;
+	*(bool *)context = true;
+	return 0;
+}
+
+static bool read_key(struct pair *pair, const char *path, struct text *why)
+{
+	bool encrypted = false;
+	BIO *bio = read_file(path, "private key", why);
+	if (!bio)
+		return false;
+	pair->key = PEM_read_bio_PrivateKey(bio, NULL, no_passphrase, &encrypted);
+	ERR_clear_error();
+	BIO_free(bio);
+	if (!pair->key && encrypted)
+		text_addf(why,
+		    "the private key %s is encrypted; store it without a passphrase, readable by "
+		    "root only",
+		    path);
+	else if (!pair->key)
+		text_addf(why, "%s holds no private key in PEM form", path);
+	return pair->key;
+}
+
+static bool belong_together(
+    const struct pair *pair, const char *chain, const char *key, struct text *why)
+{
+	X509 *leaf = X509_parse_from_buffer(pair->chain[0]);
+	if (!leaf)
+		text_addf(why, "the first certificate in %s is damaged", chain);
+	else if (!X509_check_private_key(leaf, pair->key))
+		text_addf(why, "the private key %s does not belong to the first certificate in %s",
+		    key, chain);
+	X509_free(leaf);
+	ERR_clear_error();
+	return !why->len;
+}
+
+bool pair_read(
+    const char *chain_path, const char *key_path, struct pair *out_pair, struct text *why)
+{
+	*out_pair = (struct pair){.num_chain = 0};
+	if (read_chain(out_pair, chain_path, why) && read_key(out_pair, key_path, why) &&
+	    belong_together(out_pair, chain_path, key_path, why))
+		return true;
+	pair_done(out_pair);
+	return false;
+}
+
+void pair_done(struct pair *pair)
+{
+	for (size_t i = 0; i < pair->num_chain; i++)
+		CRYPTO_BUFFER_free(pair->chain[i]);
+	EVP_PKEY_free(pair->key);
+	*pair = (struct pair){.num_chain = 0};
+}

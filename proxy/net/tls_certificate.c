@@ -1,0 +1,162 @@
+// tls_certificate.c: a certificate as it is served.  See tls.h.
+//
+// A session may outlast its certificate by far.  What it needs then is the end point
+// alone, so that a key that is served no more is gone with the last handshake that
+// began with it.
+#include "proxy/net/tls_priv.h"
+
+#include <stdlib.h>
+
+#include <openssl/sha.h>
+
+#include "proxy/base/die.h"
+
+static struct str copy(struct str s)
+{
+	return s.len ? (struct str){str_dup(s), s.len} : STR("");
+}
+
+static void drop(struct str *s)
+{
+	if (s->len)
+		free((char *)s->at);
+	*s = STR("");
+}
+
+static struct str copy_small(struct str name)
+{
+	char *small = str_dup(name);
+	for (char *c = small; *c; c++)
+		if (*c >= 'A' && *c <= 'Z')
+			*c |= 0x20;
+	return (struct str){small, name.len};
+}
+
+static void copy_names(
+    struct tls_certificate *certificate, const struct tls_certificate_options *options)
+{
+	certificate->names = xcalloc(options->num_names, sizeof(*certificate->names));
+	for (; certificate->num_names < options->num_names; certificate->num_names++)
+		certificate->names[certificate->num_names] =
+		    copy_small(options->names[certificate->num_names]);
+}
+
+static void copy_chain(
+    struct tls_certificate *certificate, const struct tls_certificate_options *options)
+{
+	BUG_ON(options->num_chain > TLS_CHAIN_MAX);
+	for (; certificate->num_chain < options->num_chain; certificate->num_chain++) {
+		CRYPTO_BUFFER *each = options->chain[certificate->num_chain];
+		CRYPTO_BUFFER_up_ref(each);
+		certificate->chain[certificate->num_chain] = each;
+	}
+}
+
+// A client that resumes is not shown a certificate: it takes this one for that which
+// it was shown before, and binds itself to it.  So a ticket counts for one certificate.
+static bool set_session_context(const struct tls_certificate *certificate, SSL_CTX *ctx)
+{
+	uint8_t digest[SHA256_DIGEST_LENGTH];
+	_Static_assert(sizeof(digest) <= SSL_MAX_SID_CTX_LENGTH, "fits");
+	struct str leaf = tls_der(certificate->chain[0]);
+	SHA256((const uint8_t *)leaf.at, leaf.len, digest);
+	return SSL_CTX_set_session_id_context(ctx, digest, sizeof(digest));
+}
+
+bool tls_certificate_install(const struct tls_certificate *certificate, SSL_CTX *ctx)
+{
+	return SSL_CTX_set_chain_and_key(
+	           ctx, certificate->chain, certificate->num_chain, certificate->key, NULL) &&
+	       set_session_context(certificate, ctx);
+}
+
+static bool can_be_served(const struct tls_certificate *certificate, struct text *why)
+{
+	SSL_CTX *ctx = tls_context_new(why);
+	bool can = ctx && tls_certificate_install(certificate, ctx);
+	if (ctx && !can)
+		text_add(why, str_of(tls_last_error()));
+	SSL_CTX_free(ctx);
+	return can;
+}
+
+struct tls_certificate *tls_certificate_new(
+    const struct tls_certificate_options *options, struct text *why)
+{
+	struct tls_certificate *certificate = xcalloc(1, sizeof(*certificate));
+	certificate->owners = 1;
+	copy_chain(certificate, options);
+	copy_names(certificate, options);
+	EVP_PKEY_up_ref(options->key);
+	certificate->key = options->key;
+	certificate->staple = copy(options->staple);
+	certificate->end_point = copy(options->end_point);
+	if (!can_be_served(certificate, why))
+		tls_certificate_free(&certificate);
+	return certificate;
+}
+
+static void free_unused(struct tls_certificate *certificate)
+{
+	if (certificate->owners || certificate->connections)
+		return;
+	drop(&certificate->end_point);
+	free(certificate);
+}
+
+static void empty(struct tls_certificate *certificate)
+{
+	for (size_t i = 0; i < certificate->num_chain; i++)
+		CRYPTO_BUFFER_free(certificate->chain[i]);
+	for (size_t i = 0; i < certificate->num_names; i++)
+		drop(&certificate->names[i]);
+	free(certificate->names);
+	drop(&certificate->staple);
+	EVP_PKEY_free(certificate->key);
+	certificate->num_chain = certificate->num_names = 0;
+	certificate->names = NULL;
+	certificate->key = NULL;
+}
+
+struct tls_certificate *tls_certificate_own(struct tls_certificate *certificate)
+{
+	certificate->owners++;
+	return certificate;
+}
+
+void tls_certificate_free(struct tls_certificate **certificate)
+{
+	struct tls_certificate *old = *certificate;
+	*certificate = NULL;
+	if (!old || --old->owners)
+		return;
+	empty(old);
+	free_unused(old);
+}
+
+void tls_certificate_detach(struct tls *tls)
+{
+	struct tls_certificate *old = tls->certificate;
+	tls->certificate = NULL;
+	if (!old)
+		return;
+	old->connections--;
+	free_unused(old);
+}
+
+// The staple is set here and not in the context, from which BoringSSL takes none away
+// again: it would staple an empty one.
+bool tls_certificate_attach(struct tls *tls, struct tls_certificate *certificate)
+{
+	struct str staple = certificate->staple;
+	certificate->connections++;
+	tls_certificate_detach(tls);
+	tls->certificate = certificate;
+	return !staple.len ||
+	       SSL_set_ocsp_response(tls->ssl, (const uint8_t *)staple.at, staple.len);
+}
+
+struct str tls_certificate_end_point(const struct tls_certificate *certificate)
+{
+	return certificate->end_point;
+}

@@ -1,0 +1,190 @@
+// tls_choice.c: which of a listener's certificates a client is served.  See tls_priv.h.
+//
+// One that the client can use goes before one that it cannot, the name itself before a
+// wildcard, ECDSA before RSA (it costs us a tenth), the order of the file before chance.
+// A client that asks for no name, or for one that nobody has, counts as asking for the
+// first name of the first certificate: that may lie there with ECDSA and with RSA.
+//
+// What a client can use is what it says of signatures (RFC 8446 section 4.2.3, RFC 5246
+// section 7.4.1.4.1) and, up to TLS 1.2, of cipher suites.  What it says of the chain's
+// signatures (signature_algorithms_cert) is not asked: no authority issues other ones.
+#include "proxy/net/tls_priv.h"
+
+#include <openssl/bytestring.h>
+#include <openssl/ec_key.h>
+#include <openssl/nid.h>
+
+#include "proxy/net/tls_names.h"
+
+enum { ALGORITHMS_MAX = 8 };
+
+// Ended by 0.
+struct key_kind {
+	int type;
+	int curve; // NID_undef: it has none
+	int auth;  // what stands in the cipher suites of TLS 1.2
+	uint16_t in_tls13[ALGORITHMS_MAX], in_tls12[ALGORITHMS_MAX];
+};
+
+#define PKCS1 SSL_SIGN_RSA_PKCS1_SHA256, SSL_SIGN_RSA_PKCS1_SHA384, SSL_SIGN_RSA_PKCS1_SHA512
+#define PSS SSL_SIGN_RSA_PSS_RSAE_SHA256, SSL_SIGN_RSA_PSS_RSAE_SHA384, SSL_SIGN_RSA_PSS_RSAE_SHA512
+#define ECDSA                                                                                      \
+	SSL_SIGN_ECDSA_SECP256R1_SHA256, SSL_SIGN_ECDSA_SECP384R1_SHA384,                          \
+	    SSL_SIGN_ECDSA_SECP521R1_SHA512, SSL_SIGN_ECDSA_SHA1
+
+static const struct key_kind kinds[] = {
+    {EVP_PKEY_EC, NID_X9_62_prime256v1, NID_auth_ecdsa, {SSL_SIGN_ECDSA_SECP256R1_SHA256}, {ECDSA}},
+    {EVP_PKEY_EC, NID_secp384r1, NID_auth_ecdsa, {SSL_SIGN_ECDSA_SECP384R1_SHA384}, {ECDSA}},
+    {EVP_PKEY_EC, NID_secp521r1, NID_auth_ecdsa, {SSL_SIGN_ECDSA_SECP521R1_SHA512}, {ECDSA}},
+    {EVP_PKEY_ED25519, NID_undef, NID_auth_ecdsa, {SSL_SIGN_ED25519}, {SSL_SIGN_ED25519}},
+    {EVP_PKEY_RSA, NID_undef, NID_auth_rsa, {PSS}, {PSS, PKCS1, SSL_SIGN_RSA_PKCS1_SHA1}},
+};
+
+// What is looked at of a hello, read once.
+struct wanted {
+	struct str name;
+	const SSL_CTX *ctx;
+	bool is_tls13;
+	CBS algorithms, suites;
+};
+
+static const struct key_kind *kind_of(const EVP_PKEY *key)
+{
+	const EC_KEY *ec = EVP_PKEY_get0_EC_KEY(key);
+	int curve = ec ? EC_GROUP_get_curve_name(EC_KEY_get0_group(ec)) : NID_undef;
+	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
+		if (kinds[i].type == EVP_PKEY_id(key) && kinds[i].curve == curve)
+			return &kinds[i];
+	return NULL;
+}
+
+// ---- the hello ----------------------------------------------------------
+
+// The numbers in an extension, behind a length of one byte or two; none when there is
+// no such extension.
+static CBS numbers_in(const SSL_CLIENT_HELLO *hello, uint16_t type, bool is_short)
+{
+	const uint8_t *at;
+	size_t len;
+	CBS extension, numbers;
+	CBS_init(&numbers, NULL, 0);
+	if (!SSL_early_callback_ctx_extension_get(hello, type, &at, &len))
+		return numbers;
+	CBS_init(&extension, at, len);
+	if (!(is_short ? CBS_get_u8_length_prefixed(&extension, &numbers)
+	               : CBS_get_u16_length_prefixed(&extension, &numbers)))
+		CBS_init(&numbers, NULL, 0);
+	return numbers;
+}
+
+static bool has_number(CBS numbers, uint16_t wanted)
+{
+	uint16_t each;
+	while (CBS_get_u16(&numbers, &each))
+		if (each == wanted)
+			return true;
+	return false;
+}
+
+static struct wanted wanted_by(const SSL_CLIENT_HELLO *hello)
+{
+	const char *name = SSL_get_servername(hello->ssl, TLSEXT_NAMETYPE_host_name);
+	const SSL_CTX *ctx = SSL_get_SSL_CTX(hello->ssl);
+	struct wanted wanted = {
+	    .name = name ? str_of(name) : STR(""),
+	    .ctx = ctx,
+	    .is_tls13 = has_number(numbers_in(hello, TLSEXT_TYPE_supported_versions, true),
+	                    TLS1_3_VERSION) &&
+	                SSL_CTX_get_max_proto_version(ctx) >= TLS1_3_VERSION,
+	    .algorithms = numbers_in(hello, TLSEXT_TYPE_signature_algorithms, false),
+	};
+	CBS_init(&wanted.suites, hello->cipher_suites, hello->cipher_suites_len);
+	return wanted;
+}
+
+// ---- what the client can use --------------------------------------------
+
+static bool has_one_of(CBS numbers, const uint16_t *ones)
+{
+	for (; *ones; ones++)
+		if (has_number(numbers, *ones))
+			return true;
+	return false;
+}
+
+// A suite of ours and the client's that is for such keys.
+static bool has_suite(const struct wanted *wanted, int auth)
+{
+	const STACK_OF(SSL_CIPHER) *ours = SSL_CTX_get_ciphers(wanted->ctx);
+	for (size_t i = 0; i < sk_SSL_CIPHER_num(ours); i++) {
+		const SSL_CIPHER *each = sk_SSL_CIPHER_value(ours, i);
+		if (SSL_CIPHER_get_auth_nid(each) == auth &&
+		    has_number(wanted->suites, SSL_CIPHER_get_protocol_id(each)))
+			return true;
+	}
+	return false;
+}
+
+// Who says nothing of signatures, before TLS 1.3, is one of old who knows SHA-1.
+static bool can_use(const struct wanted *wanted, const struct key_kind *kind)
+{
+	if (!kind)
+		return false;
+	if (wanted->is_tls13)
+		return has_one_of(wanted->algorithms, kind->in_tls13);
+	return has_suite(wanted, kind->auth) &&
+	       (!CBS_len(&wanted->algorithms) || has_one_of(wanted->algorithms, kind->in_tls12));
+}
+
+// ---- the choice ---------------------------------------------------------
+
+static enum tls_match match(const struct tls_certificate *certificate, struct str name)
+{
+	enum tls_match best = TLS_MATCH_none;
+	for (size_t i = 0; i < certificate->num_names; i++) {
+		enum tls_match each = tls_name_match(certificate->names[i], name);
+		best = each > best ? each : best;
+	}
+	return best;
+}
+
+static unsigned rank(const struct tls_certificate *certificate, const struct wanted *wanted)
+{
+	enum { IS_ECDSA = 1, PER_MATCH = 2, CAN_USE = 8 };
+	const struct key_kind *kind = kind_of(certificate->key);
+	enum tls_match how = match(certificate, wanted->name);
+	if (how == TLS_MATCH_none)
+		return 0;
+	return (can_use(wanted, kind) ? CAN_USE : 0) + PER_MATCH * how +
+	       (kind && kind->auth == NID_auth_ecdsa ? IS_ECDSA : 0);
+}
+
+static const struct tls_place *best_for(
+    const struct tls_server *server, const struct wanted *wanted)
+{
+	const struct tls_place *best = NULL;
+	unsigned best_rank = 0;
+	for (size_t i = 0; i < server->num_places; i++) {
+		unsigned each = rank(server->places[i].certificate, wanted);
+		if (each > best_rank) {
+			best = &server->places[i];
+			best_rank = each;
+		}
+	}
+	return best;
+}
+
+const struct tls_place *tls_choose(
+    const struct tls_server *server, const SSL_CLIENT_HELLO *hello, bool *out_known)
+{
+	const struct tls_certificate *first = server->places->certificate;
+	struct wanted wanted = wanted_by(hello);
+	const struct tls_place *place =
+	    tls_name_is_host(wanted.name) ? best_for(server, &wanted) : NULL;
+	*out_known = place;
+	if (!place && first->num_names) {
+		wanted.name = first->names[0];
+		place = best_for(server, &wanted);
+	}
+	return place ? place : server->places;
+}
