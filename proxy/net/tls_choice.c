@@ -48,12 +48,17 @@ struct wanted {
 	CBS algorithms, suites;
 };
 
+static int curve_of(const EVP_PKEY *key)
+{
+	if (EVP_PKEY_id(key) != EVP_PKEY_EC)
+		return NID_undef;
+	return EC_GROUP_get_curve_name(EC_KEY_get0_group(EVP_PKEY_get0_EC_KEY(key)));
+}
+
 static const struct key_kind *kind_of(const EVP_PKEY *key)
 {
-	const EC_KEY *ec = EVP_PKEY_get0_EC_KEY(key);
-	int curve = ec ? EC_GROUP_get_curve_name(EC_KEY_get0_group(ec)) : NID_undef;
 	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
-		if (kinds[i].type == EVP_PKEY_id(key) && kinds[i].curve == curve)
+		if (kinds[i].type == EVP_PKEY_id(key) && kinds[i].curve == curve_of(key))
 			return &kinds[i];
 	return NULL;
 }

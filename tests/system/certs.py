@@ -31,9 +31,17 @@ def make_authority(directory: Path, name: str) -> None:
             "-addext", "keyUsage=critical,keyCertSign,cRLSign")
 
 
-def make_server(directory: Path, name: str, authority: str, names: str) -> None:
+KEYS = {
+    "P-256": ["ec", "-pkeyopt", "ec_paramgen_curve:P-256"],
+    "P-384": ["ec", "-pkeyopt", "ec_paramgen_curve:P-384"],
+    "Ed25519": ["ed25519"],
+    "RSA": ["rsa:2048"],
+}
+
+
+def make_server(directory: Path, name: str, authority: str, names: str, key: str = "P-256") -> None:
     common_name = names.split(",")[0].removeprefix("DNS:")
-    openssl(directory, "req", "-new", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
+    openssl(directory, "req", "-new", "-newkey", *KEYS[key], "-nodes",
             "-subj", f"/CN={common_name}", "-keyout", f"{name}.key", "-out", f"{name}.csr")
     (directory / f"{name}.ext").write_text(f"subjectAltName={names}\nextendedKeyUsage=serverAuth\n")
     openssl(directory, "x509", "-req", "-in", f"{name}.csr", "-CA", f"{authority}.pem", "-CAkey", f"{authority}.key",
@@ -52,9 +60,20 @@ class Certificates:
     def key(self, name: str) -> str:
         return str(self.directory / f"{name}.key")
 
+    def issue(self, name: str, names: str, key: str = "P-256") -> dict[str, str]:
+        """Makes another one of the tests' authority; what a section of `certificates` says of it."""
+        make_server(self.directory, name, "ca", names, key)
+        return self.section(name)
+
+    def section(self, name: str) -> dict[str, str]:
+        return {"chain": self.chain(name), "key": self.key(name)}
+
+    def der(self, name: str) -> bytes:
+        return ssl.PEM_cert_to_DER_cert(Path(self.chain(name)).read_text())
+
     def fingerprint(self, name: str) -> str:
         """SHA-256 of the certificate in hexadecimal, as the `fingerprint` option wants it."""
-        return hashlib.sha256(ssl.PEM_cert_to_DER_cert(Path(self.chain(name)).read_text())).hexdigest()
+        return hashlib.sha256(self.der(name)).hexdigest()
 
     def client_context(self, *, alpn: list[str] | None = None) -> ssl.SSLContext:
         """For a client that trusts the tests' authority and checks the name."""

@@ -48,8 +48,11 @@ class Raw:
     """A connection on which every byte is the test's own."""
 
     def __init__(self, port: int, context: ssl.SSLContext | None = None, *, host: str = "127.0.0.1",
-                 receive_buffer: int | None = None, source: str | None = None, preface: bytes = b""):
-        """`source` is the address to come from; `preface` goes out in one piece with the first bytes of TLS."""
+                 receive_buffer: int | None = None, source: str | None = None, preface: bytes = b"",
+                 name: str | None = "localhost"):
+        """`source` is the address to come from; `preface` goes out in one piece with the first bytes of TLS; `name` is
+        the host that TLS asks for."""
+        self.name = name
         self.socket = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
         self.socket.settimeout(DEADLINE)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -93,7 +96,7 @@ class Raw:
                   preface: bytes = b"") -> None:
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         self._outgoing.write(preface)
-        tls = context.wrap_bio(self._incoming, self._outgoing, server_hostname="localhost", session=session)
+        tls = context.wrap_bio(self._incoming, self._outgoing, server_hostname=self.name, session=session)
         while True:
             try:
                 tls.do_handshake()
