@@ -360,16 +360,16 @@ static bool walk_rules(struct decision *decision)
 	return true;
 }
 
-// Whether exceptions behind this one give the methods without asking DNS.
-static bool is_given_later(struct decision *decision, size_t step, unsigned methods)
+// Whether exceptions from this step on give the methods without asking DNS.
+static bool is_given_from(struct decision *decision, size_t step, unsigned methods)
 {
 	const struct policy *exceptions = decision->exceptions;
-	while (++step < exceptions->num_steps && methods) {
+	for (; step < exceptions->num_steps && methods; step++) {
 		uint32_t index;
-		const struct policy_step *later = &exceptions->steps[step];
-		const struct rule *rule = &exceptions->rules[later->first].rule;
+		const struct policy_step *each = &exceptions->steps[step];
+		const struct rule *rule = &exceptions->rules[each->first].rule;
 		if (!is_expired(decision, rule) &&
-		    match_step(decision, exceptions, later, &index) == MATCH_YES)
+		    match_step(decision, exceptions, each, &index) == MATCH_YES)
 			methods &= ~rule->methods;
 	}
 	return !methods;
@@ -388,8 +388,8 @@ static enum match judge_exception(struct decision *decision, size_t step)
 	enum match match = match_step(decision, exceptions, &exceptions->steps[step], &index);
 	if (match != MATCH_OPEN)
 		return match;
-	return is_given_later(decision, step, methods) ? MATCH_NEEDLESS
-	                                               : ask(decision, exceptions, rule);
+	return is_given_from(decision, step + 1, methods) ? MATCH_NEEDLESS
+	                                                  : ask(decision, exceptions, rule);
 }
 
 // Every exception that matches counts.  False when it has to wait.
@@ -455,6 +455,11 @@ bool decision_start(struct decision *decision, const struct policy *policy,
 	    .now = time(NULL),
 	};
 	return go_on(decision);
+}
+
+bool decision_gives_now(struct decision *decision, unsigned methods)
+{
+	return decision->exceptions && is_given_from(decision, 0, methods);
 }
 
 void decision_cancel(struct decision *decision)

@@ -111,6 +111,10 @@ __attribute__((warn_unused_result)) bool decision_start(struct decision *decisio
     const struct policy *policy, const struct policy *exceptions,
     const struct decision_sources *sources, const struct addr *addr);
 
+// Whether the exceptions give these methods by what is known now: for one that must be
+// known before DNS has answered.  Once started, waiting or not.
+bool decision_gives_now(struct decision *decision, unsigned methods);
+
 // Gives up; one that does not wait is fine.
 void decision_cancel(struct decision *decision);
 

@@ -366,14 +366,25 @@ static bool read_because(struct reader *reader)
 	return true;
 }
 
+// TLS begins before a name can be found out.
+static bool can_know(struct reader *reader)
+{
+	const struct rule *rule = reader->rule;
+	if (rule->kind != RULE_domain || !(rule->methods & LOGIN_METHOD_legacy_tls))
+		return true;
+	return refuse(reader,
+	    "legacy-tls must be known before the client's name can be asked for; write ip, range, "
+	    "host or file in the place of domain");
+}
+
 static bool read_rule(struct reader *reader, bool is_exception)
 {
 	if (str_has_control(reader->rest))
 		return refuse(reader, "it has a control character; put spaces between words");
 	next_word(reader);
 	return read_verdict(reader, is_exception) && (!is_exception || read_methods(reader)) &&
-	       read_kind(reader) && read_arguments(reader) && read_until(reader) &&
-	       read_because(reader);
+	       read_kind(reader) && can_know(reader) && read_arguments(reader) &&
+	       read_until(reader) && read_because(reader);
 }
 
 bool rule_parse(struct str text, bool is_exception, struct rule *out, struct text *why)

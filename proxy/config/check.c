@@ -229,6 +229,8 @@ void check_resolver(const struct config *config, struct problems *problems)
 		    "servers: at most %d are asked; leave out the others", RESOLVER_SERVERS);
 }
 
+enum { TLS13_BITS = 128 }; // what its own choice of suites may come to
+
 enum { IN_CLEAR = LOGIN_METHOD_basic | LOGIN_METHOD_ntlm | LOGIN_METHOD_digest };
 
 // The first of the methods, as it is written.
@@ -237,6 +239,27 @@ static const char *tls_method(unsigned methods)
 	if (methods & LOGIN_METHOD_basic_tls)
 		return "basic-tls";
 	return methods & LOGIN_METHOD_ntlm_tls ? "ntlm-tls" : "digest-tls";
+}
+
+// Profile, version and bits must leave something to agree on.
+static void check_strength(
+    const struct config *config, const struct listener_config *listener, struct problems *problems)
+{
+	const struct listener_options *options = &listener->options;
+	const struct place *places = listener->places;
+	bool is_modern = options->tls_profile == LISTENER_PROFILE_modern ||
+	                 options->tls_min == LISTENER_VERSION_1_3;
+	bool is_old =
+	    options->tls_min == LISTENER_VERSION_1_0 || options->tls_min == LISTENER_VERSION_1_1;
+	if (is_old && options->tls_profile != LISTENER_PROFILE_legacy)
+		problems_add(problems, config->path, places[LISTENER_OPTION_tls_min],
+		    "tls_min: versions before 1.2 need the suites of tls_profile: legacy; set that "
+		    "too, or allow legacy-tls in login_exceptions for the clients that need it");
+	if (is_modern && options->min_cipher_bits > TLS13_BITS)
+		problems_add(problems, config->path, places[LISTENER_OPTION_min_cipher_bits],
+		    "min_cipher_bits: above %d there is no TLS 1.3, and TLS 1.2 is not allowed "
+		    "here; leave it out, or set tls_profile to intermediate",
+		    TLS13_BITS);
 }
 
 void check_listener(
@@ -257,5 +280,6 @@ void check_listener(
 		    "listener %s can never have a login: %s needs TLS, and tls is none; "
 		    "set tls to stls, or login to [basic]",
 		    shown(str_of(listener->name)).at, tls_method(options->login));
+	check_strength(config, listener, problems);
 	check_logins(config, listener, problems);
 }

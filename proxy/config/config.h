@@ -47,7 +47,7 @@ enum client_address {
 };
 
 // Bits of the `login` option.  They stand in users.db too: a value never changes.
-// The last two are for `login_exceptions` alone.
+// The last three are for `login_exceptions` alone.
 enum login_method {
 	LOGIN_METHOD_basic = 1,
 	LOGIN_METHOD_basic_tls = 2,
@@ -57,6 +57,7 @@ enum login_method {
 	LOGIN_METHOD_digest_tls = 32,
 	LOGIN_METHOD_ntlm2 = 64,
 	LOGIN_METHOD_ntlm_v1 = 128,
+	LOGIN_METHOD_legacy_tls = 512,
 };
 
 // What `verify_unavailable` and the options of NTLM say.
@@ -64,6 +65,20 @@ enum unavailable { UNAVAILABLE_refuse, UNAVAILABLE_next };
 enum listener_ntlm { LISTENER_NTLM_v2, LISTENER_NTLM_ntlm2, LISTENER_NTLM_v1 };
 enum listener_binding { LISTENER_BINDING_off, LISTENER_BINDING_allow, LISTENER_BINDING_require };
 enum listener_mic { LISTENER_MIC_allow, LISTENER_MIC_require };
+
+// What `tls_profile` and `tls_min` say; versions as they are on the wire.
+enum listener_profile {
+	LISTENER_PROFILE_modern,
+	LISTENER_PROFILE_intermediate,
+	LISTENER_PROFILE_legacy
+};
+enum listener_version {
+	LISTENER_VERSION_of_profile,
+	LISTENER_VERSION_1_0 = 0x0301,
+	LISTENER_VERSION_1_1 = 0x0302,
+	LISTENER_VERSION_1_2 = 0x0303,
+	LISTENER_VERSION_1_3 = 0x0304,
+};
 
 // Bits of the `capabilities` option.
 enum capability { CAPABILITY_top = 1, CAPABILITY_uidl = 2, CAPABILITY_pipelining = 4 };

@@ -45,6 +45,8 @@ static const struct option_word method_words[] = {
     WORD("digest-tls", LOGIN_METHOD_digest_tls),
     {"ntlm2", LOGIN_METHOD_ntlm2, "for all clients this is ntlm_level: ntlm2; leave it out"},
     {"ntlm-v1", LOGIN_METHOD_ntlm_v1, "for all clients this is ntlm_level: v1; leave it out"},
+    {"legacy-tls", LOGIN_METHOD_legacy_tls,
+        "for all clients this is tls_profile: legacy; leave it out"},
     {"membership", 0, "this version of popgate cannot ask an outside directory yet; leave it out"},
     LAST,
 };
@@ -105,6 +107,22 @@ static const struct option_word ntlm_binding_words[] = {
 static const struct option_word ntlm_mic_words[] = {
     WORD("allow", LISTENER_MIC_allow),
     WORD("require", LISTENER_MIC_require),
+    LAST,
+};
+
+static const struct option_word tls_profile_words[] = {
+    WORD("modern", LISTENER_PROFILE_modern),
+    WORD("intermediate", LISTENER_PROFILE_intermediate),
+    WORD("legacy", LISTENER_PROFILE_legacy),
+    LAST,
+};
+
+static const struct option_word tls_min_words[] = {
+    WORD("profile", LISTENER_VERSION_of_profile),
+    WORD("1.0", LISTENER_VERSION_1_0),
+    WORD("1.1", LISTENER_VERSION_1_1),
+    WORD("1.2", LISTENER_VERSION_1_2),
+    WORD("1.3", LISTENER_VERSION_1_3),
     LAST,
 };
 

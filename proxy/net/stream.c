@@ -350,16 +350,18 @@ static void begin_tls(struct stream *stream)
 	update_reading(stream);
 }
 
-void stream_secure_server(struct stream *stream, const struct tls_server *server)
+void stream_secure_server(
+    struct stream *stream, const struct tls_server *server, const struct tls_strength *exception)
 {
-	stream->tls = tls_accept(stream, server);
+	stream->tls = tls_accept(stream, server, exception);
 	begin_tls(stream);
 }
 
-void stream_secure_server_after_preface(struct stream *stream, const struct tls_server *server)
+void stream_secure_server_after_preface(
+    struct stream *stream, const struct tls_server *server, const struct tls_strength *exception)
 {
 	stream->kept_is_tls = true;
-	stream_secure_server(stream, server);
+	stream_secure_server(stream, server, exception);
 	if (!stream->offering && (stream_has_input(stream) || stream->ended))
 		net_defer(stream->net, &stream->task);
 }

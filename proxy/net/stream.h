@@ -29,6 +29,7 @@
 struct stream;
 struct tls;
 struct tls_server;
+struct tls_strength;
 struct tls_client;
 
 enum stream_event {
@@ -94,8 +95,9 @@ void stream_connect(struct stream *stream, struct net *net, const struct addr *a
 // that has no TLS yet.  Tells STREAM_SECURED or STREAM_FAILED.  When bytes from
 // before TLS are still unconsumed as the handshake goes on, the stream fails:
 // nothing from before TLS may survive it.  `name` is borrowed until the
-// handshake is over.
-void stream_secure_server(struct stream *stream, const struct tls_server *server);
+// handshake is over.  An exception, unless NULL, is what TLS must be at least here.
+void stream_secure_server(
+    struct stream *stream, const struct tls_server *server, const struct tls_strength *exception);
 void stream_secure_client(struct stream *stream, const struct tls_client *client, const char *name);
 
 // As stream_secure_server, where TLS begins right behind a preface in the clear
@@ -103,7 +105,8 @@ void stream_secure_client(struct stream *stream, const struct tls_client *client
 // balancer).  What is unconsumed now, and what an on_bytes that calls this
 // leaves, is the beginning of TLS, as if it were read only now; so it reaches
 // the owner decrypted or not at all.
-void stream_secure_server_after_preface(struct stream *stream, const struct tls_server *server);
+void stream_secure_server_after_preface(
+    struct stream *stream, const struct tls_server *server, const struct tls_strength *exception);
 
 // Stops and goes on with offering bytes.  Resuming offers what is kept first.
 void stream_pause(struct stream *stream);

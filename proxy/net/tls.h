@@ -8,7 +8,8 @@
 // them to the kernel.  A record is copied nowhere on its way out, and an idle
 // connection holds no buffer.
 //
-// TLS 1.2 with AEAD suites and TLS 1.3, X25519 and P-256, the server's order in TLS 1.2;
+// TLS 1.2 with AEAD suites and TLS 1.3, unless a listener is told otherwise (struct
+// tls_strength), X25519 and P-256, the server's order in TLS 1.2;
 // no compression, no renegotiation, no early data (a replayed login is a
 // login), ALPN "pop3" enforced when a client sends ALPN at all (RFC 7301
 // section 3.2: no_application_protocol).
@@ -61,6 +62,19 @@ struct str tls_certificate_end_point(const struct tls_certificate *certificate);
 
 // ---- servers ------------------------------------------------------------
 
+// What TLS must be at least.  Profiles bear the names that administrators know from
+// Mozilla's recommendations: modern is TLS 1.3, intermediate has TLS 1.2 with AEAD
+// suites beside it, legacy also what was usual before (tls_suites.def).
+enum tls_profile { TLS_PROFILE_modern, TLS_PROFILE_intermediate, TLS_PROFILE_legacy };
+
+struct tls_strength {
+	enum tls_profile profile;
+	uint16_t min_version; // as it is on the wire; 0, or less than the profile's: that
+	// Of the cipher.  Above 128 there is no TLS 1.3, whose suites cannot be chosen and
+	// may be of 128.
+	unsigned min_bits;
+};
+
 struct tls_server_options {
 	// The first is for clients that ask for no name, and for one that no certificate
 	// has.  At least one.
@@ -68,6 +82,7 @@ struct tls_server_options {
 	size_t num_certificates;
 	bool refuse_unknown_names; // by the alert unrecognized_name (RFC 6066 section 3)
 	bool session_tickets;
+	struct tls_strength strength;
 };
 
 // NULL with the reason in *why when BoringSSL refuses.  It counts the certificates.
@@ -123,7 +138,9 @@ const char *tls_library(void);
 
 // ---- for stream.c -------------------------------------------------------
 
-struct tls *tls_accept(struct stream *stream, const struct tls_server *server);
+// An exception, unless NULL, stands in the place of the server's own strength.
+struct tls *tls_accept(
+    struct stream *stream, const struct tls_server *server, const struct tls_strength *exception);
 struct tls *tls_connect(struct stream *stream, const struct tls_client *client, const char *name);
 void tls_free(struct tls **tls);
 

@@ -72,7 +72,7 @@ bool tls_certificate_install(const struct tls_certificate *certificate, SSL_CTX 
 
 static bool can_be_served(const struct tls_certificate *certificate, struct text *why)
 {
-	SSL_CTX *ctx = tls_context_new(why);
+	SSL_CTX *ctx = tls_context_new(&tls_usual_strength, why);
 	bool can = ctx && tls_certificate_install(certificate, ctx);
 	if (ctx && !can)
 		text_add(why, str_of(tls_last_error()));

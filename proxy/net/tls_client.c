@@ -33,7 +33,7 @@ static enum ssl_verify_result_t verify_nothing(SSL *ssl, uint8_t *out_alert)
 
 struct tls_client *tls_client_new(tls_verify_fn *verifier, void *context, struct text *why)
 {
-	SSL_CTX *ctx = tls_context_new(why);
+	SSL_CTX *ctx = tls_context_new(&tls_usual_strength, why);
 	if (!ctx)
 		return NULL;
 	SSL_CTX_set_custom_verify(ctx, SSL_VERIFY_PEER, verifier ? verify : verify_nothing);

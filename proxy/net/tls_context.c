@@ -6,11 +6,8 @@
 
 #include <openssl/err.h>
 
-// BoringSSL calls them either way; what we pass is the list.
-static const char curves[] = "X25519:P-256";
-static const char ciphers[] = "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256:"
-                              "ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-RSA-CHACHA20-POLY1305:"
-                              "ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-RSA-AES256-GCM-SHA384";
+// BoringSSL calls them curves; what we pass are the groups.
+static const char groups[] = "X25519:P-256";
 
 const char *tls_last_error(void)
 {
@@ -19,11 +16,11 @@ const char *tls_last_error(void)
 	return reason ? reason : "unknown TLS error";
 }
 
-SSL_CTX *tls_context_new(struct text *why)
+SSL_CTX *tls_context_new(const struct tls_strength *strength, struct text *why)
 {
 	SSL_CTX *ctx = SSL_CTX_new(TLS_with_buffers_method());
-	if (ctx && SSL_CTX_set_min_proto_version(ctx, TLS1_2_VERSION) &&
-	    SSL_CTX_set_strict_cipher_list(ctx, ciphers) && SSL_CTX_set1_curves_list(ctx, curves)) {
+	if (ctx && tls_strength_of_context(ctx, strength) &&
+	    SSL_CTX_set1_curves_list(ctx, groups)) {
 		SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
 		return ctx;
 	}

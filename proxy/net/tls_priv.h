@@ -58,8 +58,16 @@ struct tls {
 // Why BoringSSL refused something, as a static string; its queue is empty then.
 const char *tls_last_error(void);
 
-// A context with our versions, suites and groups; NULL with the reason in *why.
-SSL_CTX *tls_context_new(struct text *why);
+// A context with versions and suites of this strength, and our groups; NULL with the
+// reason in *why.
+SSL_CTX *tls_context_new(const struct tls_strength *strength, struct text *why);
+
+// tls_strength.c: where nobody has asked for another.
+extern const struct tls_strength tls_usual_strength;
+
+// tls_strength.c: sets versions and suites; false with BoringSSL's reason queued.
+bool tls_strength_of_context(SSL_CTX *ctx, const struct tls_strength *strength);
+bool tls_strength_of_connection(SSL *ssl, const struct tls_strength *strength);
 
 // A connection of that context over the stream.
 struct tls *tls_new(struct stream *stream, SSL_CTX *ctx);

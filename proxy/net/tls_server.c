@@ -9,6 +9,8 @@
 
 #include "proxy/base/die.h"
 
+enum { TICKET_LIFETIME_S = 24 * 60 * 60 };
+
 static int choose_alpn(SSL *ssl, const uint8_t **out, uint8_t *out_len, const uint8_t *in,
     unsigned in_len, void *context)
 {
@@ -65,6 +67,7 @@ static void set_up(SSL_CTX *ctx, const struct tls_server_options *options)
 {
 	SSL_CTX_set_options(ctx, SSL_OP_CIPHER_SERVER_PREFERENCE);
 	SSL_CTX_set_alpn_select_cb(ctx, choose_alpn, NULL);
+	SSL_CTX_set_timeout(ctx, TICKET_LIFETIME_S);
 	SSL_CTX_set_num_tickets(ctx, options->session_tickets ? 1 : 0);
 	if (!options->session_tickets)
 		SSL_CTX_set_options(ctx, SSL_OP_NO_TICKET);
@@ -77,7 +80,7 @@ static void set_up(SSL_CTX *ctx, const struct tls_server_options *options)
 static bool add_place(struct tls_server *server, const struct tls_server_options *options,
     struct tls_certificate *certificate, struct text *why)
 {
-	SSL_CTX *ctx = tls_context_new(why);
+	SSL_CTX *ctx = tls_context_new(&options->strength, why);
 	if (!ctx)
 		return false;
 	server->places[server->num_places++] =
@@ -126,10 +129,13 @@ void tls_server_replace(
 	place->certificate = certificate;
 }
 
-struct tls *tls_accept(struct stream *stream, const struct tls_server *server)
+struct tls *tls_accept(
+    struct stream *stream, const struct tls_server *server, const struct tls_strength *exception)
 {
 	struct tls *tls = tls_new(stream, server->places->ctx);
 	BUG_ON(!tls_certificate_attach(tls, server->places->certificate));
 	SSL_set_accept_state(tls->ssl);
+	if (exception && !tls_strength_of_connection(tls->ssl, exception))
+		tls->error = tls_last_error();
 	return tls;
 }

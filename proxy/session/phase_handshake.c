@@ -14,10 +14,15 @@ static void enter(struct session *session)
 {
 	const struct snapshot *snapshot = session->house->snapshot;
 	const struct tls_server *server = snapshot->servers[session->listener_index];
+	const struct tls_strength legacy = {
+	    .profile = TLS_PROFILE_legacy,
+	    .min_bits = (unsigned)session->listener->options.min_cipher_bits,
+	};
+	const struct tls_strength *exception = session->is_legacy ? &legacy : NULL;
 	if (is_after_stls(session))
-		stream_secure_server(&session->client, server);
+		stream_secure_server(&session->client, server, exception);
 	else
-		stream_secure_server_after_preface(&session->client, server);
+		stream_secure_server_after_preface(&session->client, server, exception);
 }
 
 static void on_secured(struct session *session)

@@ -91,6 +91,7 @@ struct session {
 	const struct policy_config *policy; // NULL: everybody may connect
 	struct decision decision;
 	bool is_judged;
+	bool is_legacy; // an exception lets it use TLS as it was
 
 	unsigned bad_commands;
 	unsigned failed_logins;

@@ -62,6 +62,20 @@ static bool find_certificates(const struct snapshot *snapshot,
 }
 
 // Not where one of its certificates could not be loaded, which was told already.
+static struct tls_strength strength_of(const struct listener_options *options)
+{
+	static const enum tls_profile profiles[] = {
+	    [LISTENER_PROFILE_modern] = TLS_PROFILE_modern,
+	    [LISTENER_PROFILE_intermediate] = TLS_PROFILE_intermediate,
+	    [LISTENER_PROFILE_legacy] = TLS_PROFILE_legacy,
+	};
+	return (struct tls_strength){
+	    .profile = profiles[options->tls_profile],
+	    .min_version = (uint16_t)options->tls_min,
+	    .min_bits = (unsigned)options->min_cipher_bits,
+	};
+}
+
 static void load_server(struct snapshot *snapshot, size_t i, struct problems *problems)
 {
 	char room[512];
@@ -74,6 +88,7 @@ static void load_server(struct snapshot *snapshot, size_t i, struct problems *pr
 	    .num_certificates = listener->num_certificates,
 	    .refuse_unknown_names = listener->options.unknown_names == UNKNOWN_NAMES_refuse,
 	    .session_tickets = listener->options.session_tickets,
+	    .strength = strength_of(&listener->options),
 	};
 	if (find_certificates(snapshot, listener, certificates))
 		snapshot->servers[i] = tls_server_new(&options, &why);

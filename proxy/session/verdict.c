@@ -65,6 +65,7 @@ bool session_judge(struct session *session)
 	        rulebook->policies->exceptions[session->listener_index], &session->house->sources,
 	        &session->peer))
 		on_outcome(session);
+	session->is_legacy = decision_gives_now(&session->decision, LOGIN_METHOD_legacy_tls);
 	return !session_is_closing(session);
 }
 

@@ -69,10 +69,10 @@ static void join(struct end *end, struct side *side)
 static void secure(struct relay *relay)
 {
 	struct bench *bench = relay->bench;
-	stream_secure_server(&relay->client.stream, bench->server);
+	stream_secure_server(&relay->client.stream, bench->server, NULL);
 	stream_secure_client(&relay->store.stream, bench->client, "pop.test");
 	stream_secure_client(&bench->near.stream, bench->client, "pop.test");
-	stream_secure_server(&bench->far.stream, bench->server);
+	stream_secure_server(&bench->far.stream, bench->server, NULL);
 	WAIT_UNTIL(bench, relay->client.secured && relay->store.secured &&
 	                      bench->near.events[STREAM_SECURED] &&
 	                      bench->far.events[STREAM_SECURED]);

@@ -103,7 +103,7 @@ static void test_bytes_kept_before_tls(void **state)
 static void secure_after_preface(struct end *end)
 {
 	end->calling++;
-	stream_secure_server_after_preface(&end->stream, end->bench->server);
+	stream_secure_server_after_preface(&end->stream, end->bench->server, NULL);
 	end->calling--;
 }
 

@@ -99,7 +99,7 @@ void end_secure(struct end *end)
 {
 	end->calling++;
 	if (is_server(end))
-		stream_secure_server(&end->stream, end->bench->server);
+		stream_secure_server(&end->stream, end->bench->server, NULL);
 	else
 		stream_secure_client(&end->stream, end->bench->client, "pop.test");
 	end->calling--;

@@ -46,7 +46,11 @@ struct tls_server *cert_server(void)
 	CRYPTO_BUFFER *leaf = CRYPTO_BUFFER_new(der, (size_t)len, NULL);
 	struct tls_certificate_options pair = {.chain = &leaf, .num_chain = 1, .key = key};
 	struct tls_certificate *certificate = tls_certificate_new(&pair, &why);
-	struct tls_server_options options = {.certificates = &certificate, .num_certificates = 1};
+	struct tls_server_options options = {
+	    .certificates = &certificate,
+	    .num_certificates = 1,
+	    .strength = {.profile = TLS_PROFILE_intermediate},
+	};
 	struct tls_server *server = certificate ? tls_server_new(&options, &why) : NULL;
 	tls_certificate_free(&certificate);
 	CRYPTO_BUFFER_free(leaf);

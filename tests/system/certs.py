@@ -1,8 +1,8 @@
 """Certificates for the tests, made by the openssl program.
 
 Two authorities, so that "issued by somebody else" can be tried, and one server certificate for each part that a
-test needs.  Keys are on P-256: they are made in a millisecond.  The openssl program, and no Python library, makes
-them, because every Debian has it and because it is not the TLS library under test.
+test needs.  Keys are on P-256 where nothing else is said: they are made in a millisecond.  The openssl program, and no
+Python library, makes them, because every Debian has it and because it is not the TLS library under test.
 """
 
 import hashlib
@@ -10,6 +10,14 @@ import ssl
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
+
+# What openssl's -newkey needs for each kind of key.
+KEYS = {
+    "P-256": ["ec", "-pkeyopt", "ec_paramgen_curve:P-256"],
+    "P-384": ["ec", "-pkeyopt", "ec_paramgen_curve:P-384"],
+    "Ed25519": ["ed25519"],
+    "RSA": ["rsa:2048"],
+}
 
 # What each certificate is for: file name -> (issuing authority, names).
 SERVERS = {
@@ -26,26 +34,20 @@ def openssl(directory: Path, *arguments: str) -> None:
 
 
 def make_authority(directory: Path, name: str) -> None:
-    openssl(directory, "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "30",
+    openssl(directory, "req", "-x509", "-newkey", *KEYS["P-256"], "-nodes", "-days", "30",
             "-subj", f"/CN=popgate test {name}", "-keyout", f"{name}.key", "-out", f"{name}.pem",
             "-addext", "keyUsage=critical,keyCertSign,cRLSign")
 
 
-KEYS = {
-    "P-256": ["ec", "-pkeyopt", "ec_paramgen_curve:P-256"],
-    "P-384": ["ec", "-pkeyopt", "ec_paramgen_curve:P-384"],
-    "Ed25519": ["ed25519"],
-    "RSA": ["rsa:2048"],
-}
-
-
-def make_server(directory: Path, name: str, authority: str, names: str, key: str = "P-256") -> None:
+def make_server(directory: Path, name: str, authority: str, names: str, key: str = "P-256", *, days: int = 30,
+                more: str = "") -> None:
+    """A key NAME.key and a certificate NAME.pem; `more` are lines for its extensions."""
     common_name = names.split(",")[0].removeprefix("DNS:")
     openssl(directory, "req", "-new", "-newkey", *KEYS[key], "-nodes",
             "-subj", f"/CN={common_name}", "-keyout", f"{name}.key", "-out", f"{name}.csr")
-    (directory / f"{name}.ext").write_text(f"subjectAltName={names}\nextendedKeyUsage=serverAuth\n")
+    (directory / f"{name}.ext").write_text(f"subjectAltName={names}\nextendedKeyUsage=serverAuth\n{more}")
     openssl(directory, "x509", "-req", "-in", f"{name}.csr", "-CA", f"{authority}.pem", "-CAkey", f"{authority}.key",
-            "-CAcreateserial", "-days", "30", "-extfile", f"{name}.ext", "-out", f"{name}.pem")
+            "-CAcreateserial", "-days", str(days), "-extfile", f"{name}.ext", "-out", f"{name}.pem")
 
 
 @dataclass(frozen=True)
@@ -60,9 +62,9 @@ class Certificates:
     def key(self, name: str) -> str:
         return str(self.directory / f"{name}.key")
 
-    def issue(self, name: str, names: str, key: str = "P-256") -> dict[str, str]:
+    def issue(self, name: str, names: str, key: str = "P-256", *, days: int = 30, more: str = "") -> dict[str, str]:
         """Makes another one of the tests' authority; what a section of `certificates` says of it."""
-        make_server(self.directory, name, "ca", names, key)
+        make_server(self.directory, name, "ca", names, key, days=days, more=more)
         return self.section(name)
 
     def section(self, name: str) -> dict[str, str]:

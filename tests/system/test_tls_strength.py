@@ -1,0 +1,171 @@
+"""What TLS is done at least, as scanners of others see it (testssl.sh, sslscan), OpenSSL's and GnuTLS's clients too."""
+
+import json
+import os
+import re
+import subprocess
+import xml.etree.ElementTree as ElementTree
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from certs import Certificates
+from popgate import DEADLINE, Popgate, run_command, site
+from stores import Dovecot
+
+Start = Callable[..., Popgate]
+
+MODERN = {"TLS_AES_128_GCM_SHA256", "TLS_AES_256_GCM_SHA384", "TLS_CHACHA20_POLY1305_SHA256"}
+INTERMEDIATE = {f"ECDHE-RSA-{cipher}" for cipher in ("AES128-GCM-SHA256", "AES256-GCM-SHA384", "CHACHA20-POLY1305")}
+CBC = {"ECDHE-RSA-AES128-SHA", "ECDHE-RSA-AES256-SHA", "AES128-SHA", "AES256-SHA"}
+LEGACY = INTERMEDIATE | CBC | {"AES128-GCM-SHA256", "AES256-GCM-SHA384"}
+
+
+def listening(start: Start, certificates: Certificates, dovecot: Dovecot, **options: Any) -> Popgate:
+    """With an RSA key, which all suites of old can use."""
+    config = site(certificates, dovecot.port, defaults=options)
+    config["certificates"] = {"rsa": certificates.issue("edge-rsa", "DNS:localhost", "RSA")}
+    return start(config)
+
+
+def sslscan(gate: Popgate, listener: str = "pop3s") -> tuple[set[str], dict[str, set[str]]]:
+    """The versions that sslscan finds enabled, and for each the suites."""
+    options = ["--starttls-pop3"] if listener == "pop3" else []
+    done = subprocess.run(["sslscan", "--xml=-", "--no-heartbleed", *options, f"127.0.0.1:{gate.port(listener)}"],
+                          capture_output=True, text=True, timeout=DEADLINE, check=True)
+    test = ElementTree.fromstring(done.stdout).find("ssltest")
+    versions = {each.get("type").upper() + each.get("version") for each in test.findall("protocol")
+                if each.get("enabled") == "1"}
+    suites: dict[str, set[str]] = {}
+    for each in test.findall("cipher"):
+        suites.setdefault(each.get("sslversion"), set()).add(each.get("cipher"))
+    return versions, suites
+
+
+def s_client(port: int, *options: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(["openssl", "s_client", "-connect", f"127.0.0.1:{port}", *options], input="QUIT\n",
+                          capture_output=True, text=True, timeout=DEADLINE, check=False)
+
+
+def negotiated(port: int, *options: str) -> str | None:
+    """The version and suite that OpenSSL's client comes to, or None."""
+    found = re.search(r"New, (TLSv[\d.]+), Cipher is (\S+)", s_client(port, *options, "-cipher", "ALL:@SECLEVEL=0").stdout)
+    return f"{found[1]} {found[2]}" if found else None
+
+
+def gnutls(port: int, priority: str, ca: str) -> str | None:
+    """What GnuTLS's client comes to, or None."""
+    done = subprocess.run(["gnutls-cli", f"--priority={priority}", f"--x509cafile={ca}", "-p", str(port), "localhost"],
+                          input="QUIT\r\n", capture_output=True, text=True, timeout=DEADLINE, check=False)
+    found = re.search(r"- Description: (.*)", done.stdout)
+    return found[1] if found else None
+
+
+@pytest.mark.parametrize("listener", ["pop3s", "pop3"])
+@pytest.mark.parametrize(("options", "versions", "suites"), [
+    ({}, {"TLS1.2", "TLS1.3"}, {"TLSv1.3": MODERN, "TLSv1.2": INTERMEDIATE}),
+    ({"tls_profile": "modern"}, {"TLS1.3"}, {"TLSv1.3": MODERN}),
+    ({"tls_min": "1.3"}, {"TLS1.3"}, {"TLSv1.3": MODERN}),
+    ({"tls_profile": "legacy"}, {"TLS1.0", "TLS1.1", "TLS1.2", "TLS1.3"},
+     {"TLSv1.3": MODERN, "TLSv1.2": LEGACY, "TLSv1.1": CBC, "TLSv1.0": CBC}),
+    ({"tls_profile": "legacy", "tls_min": "1.1"}, {"TLS1.1", "TLS1.2", "TLS1.3"},
+     {"TLSv1.3": MODERN, "TLSv1.2": LEGACY, "TLSv1.1": CBC}),
+    ({"min_cipher_bits": 256}, {"TLS1.2"}, {"TLSv1.2": INTERMEDIATE - {"ECDHE-RSA-AES128-GCM-SHA256"}}),
+], ids=["default", "modern", "1.3", "legacy", "legacy from 1.1", "256 bits"])
+def test_versions_and_suites_by_sslscan(start: Start, certificates: Certificates, dovecot: Dovecot, listener: str,
+                                        options: dict[str, Any], versions: set[str],
+                                        suites: dict[str, set[str]]) -> None:
+    assert sslscan(listening(start, certificates, dovecot, **options), listener) == (versions, suites)
+
+
+def test_triple_des_where_112_bits_are_enough(start: Start, certificates: Certificates, dovecot: Dovecot) -> None:
+    """Neither sslscan's OpenSSL nor the openssl program of Debian has it any more; GnuTLS does."""
+    priority = "NONE:+VERS-TLS1.0:+VERS-TLS1.2:+3DES-CBC:+RSA:+SHA1:+COMP-NULL:+SIGN-ALL:+GROUP-ALL:+CTYPE-ALL:%COMPAT"
+    ca = certificates.chain("ca")
+    gate = listening(start, certificates, dovecot, tls_profile="legacy")
+    assert not gnutls(gate.port("pop3s"), priority, ca)
+    gate = listening(start, certificates, dovecot, tls_profile="legacy", min_cipher_bits=112)
+    assert "3DES" in (gnutls(gate.port("pop3s"), priority, ca) or "")
+
+
+def test_openssl_and_gnutls_agree(start: Start, certificates: Certificates, dovecot: Dovecot) -> None:
+    gate = listening(start, certificates, dovecot)
+    port, ca = gate.port("pop3s"), certificates.chain("ca")
+    assert negotiated(port) == "TLSv1.3 TLS_AES_256_GCM_SHA384"
+    assert negotiated(port, "-tls1_2") == "TLSv1.2 ECDHE-RSA-AES128-GCM-SHA256", "the order is the server's"
+    assert negotiated(port, "-tls1_1") is None
+    assert gnutls(port, "NORMAL", ca) == "(TLS1.3-X.509)-(ECDHE-X25519)-(RSA-PSS-RSAE-SHA256)-(AES-256-GCM)"
+    assert gnutls(port, "NORMAL:-VERS-ALL:+VERS-TLS1.2", ca) == \
+        "(TLS1.2-X.509)-(ECDHE-X25519)-(RSA-PSS-RSAE-SHA256)-(AES-128-GCM)"
+    assert gnutls(port, "NORMAL:-VERS-ALL:+VERS-TLS1.1", ca) is None
+    assert gnutls(port, "NORMAL:-GROUP-ALL:+GROUP-SECP521R1", ca) is None
+
+
+@pytest.mark.parametrize("listener", ["pop3s", "pop3"])
+def test_an_exception_is_for_the_listed_clients_until_its_day(start: Start, certificates: Certificates,
+                                                              dovecot: Dovecot, listener: str) -> None:
+    def versions(rule: str, client: str) -> list[str | None]:
+        gate = listening(start, certificates, dovecot, login_exceptions=[rule])
+        options = ["-bind", f"{client}:0", *(["-starttls", "pop3"] if listener == "pop3" else [])]
+        return [negotiated(gate.port(listener), *options, version) for version in ("-tls1", "-tls1_2", "-tls1_3")]
+
+    usual = [None, "TLSv1.2 ECDHE-RSA-AES128-GCM-SHA256", "TLSv1.3 TLS_AES_256_GCM_SHA384"]
+    rule = "allow legacy-tls ip 127.0.0.2 until {} because old scanner"
+    assert versions(rule.format("2099-12-31"), "127.0.0.2") == ["TLSv1.0 ECDHE-RSA-AES128-SHA", *usual[1:]]
+    assert versions(rule.format("2099-12-31"), "127.0.0.3") == usual
+    assert versions(rule.format("2020-01-01"), "127.0.0.2") == usual
+
+
+@pytest.mark.parametrize(("options", "complaint"), [
+    ({"tls_min": "1.0"}, "tls_min: versions before 1.2 need the suites of tls_profile: legacy"),
+    ({"tls_profile": "modern", "min_cipher_bits": 256}, "min_cipher_bits: above 128 there is no TLS 1.3"),
+    ({"login_exceptions": ["allow legacy-tls domain example.org"]}, "legacy-tls must be known before"),
+    ({"login": ["basic-tls", "legacy-tls"]}, "for all clients this is tls_profile: legacy"),
+    ({"tls_profile": "old"}, "modern"),
+], ids=["version", "bits", "exception by name", "no method", "profile"])
+def test_what_leaves_nothing_to_agree_on_is_refused(certificates: Certificates, workdir: Path, options: dict[str, Any],
+                                                    complaint: str) -> None:
+    (workdir / "popgate.yaml").write_text(json.dumps(site(certificates, 1, defaults=options)))
+    done = run_command("check", "-c", "popgate.yaml", cwd=workdir)
+    assert (done.returncode, complaint in done.stderr) == (1, True), done.stderr
+
+
+# ---- testssl.sh -----------------------------------------------------------------------------------------------------
+
+def run_testssl(gate: Popgate, listener: str, ca: str, out: Path) -> subprocess.Popen[bytes]:
+    options = ["-t", "pop3"] if listener == "pop3" else []
+    return subprocess.Popen(
+        ["testssl", "--quiet", "--color", "0", "--warnings", "batch", "--nodns", "none", "--add-ca", ca,
+         "--jsonfile", str(out), *options, f"localhost:{gate.port(listener)}"],
+        stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=out.parent,
+        start_new_session=True)
+
+
+@pytest.fixture
+def findings(start: Start, certificates: Certificates, dovecot: Dovecot,
+             workdir: Path) -> Iterator[dict[str, dict[str, tuple[str, str]]]]:
+    """Of both listeners with their default settings, side by side, since each takes most of a minute."""
+    config = site(certificates, dovecot.port)
+    more = "crlDistributionPoints=URI:http://crl.example/ca.crl\n"
+    config["certificates"] = {"localhost": certificates.issue("long-lived", "DNS:localhost", days=90, more=more)}
+    gate = start(config)
+    runs = {listener: run_testssl(gate, listener, certificates.chain("ca"), workdir / f"{listener}.json")
+            for listener in ("pop3s", "pop3")}
+    try:
+        for run in runs.values():
+            run.wait(300)
+        yield {listener: {each["id"]: (each["severity"], each["finding"])
+                          for each in json.loads((workdir / f"{listener}.json").read_text())} for listener in runs}
+    finally:
+        for run in runs.values():
+            if run.poll() is None:
+                os.killpg(run.pid, 9)
+                run.wait()
+
+
+def test_testssl_finds_nothing_that_is_not_answered(findings: dict[str, dict[str, tuple[str, str]]]) -> None:
+    for found in findings.values():
+        assert found["cert_chain_of_trust"][0] == found["TLS1_3"][0] == found["heartbleed"][0] == "OK"
+    assert {(listener, key): what for listener, found in findings.items() for key, what in found.items()
+            if what[0] not in ("DEBUG", "INFO", "OK")} == {}
