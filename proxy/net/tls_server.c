@@ -68,6 +68,7 @@ static void set_up(SSL_CTX *ctx, const struct tls_server_options *options)
 	SSL_CTX_set_options(ctx, SSL_OP_CIPHER_SERVER_PREFERENCE);
 	SSL_CTX_set_alpn_select_cb(ctx, choose_alpn, NULL);
 	SSL_CTX_set_timeout(ctx, TICKET_LIFETIME_S);
+	SSL_CTX_set_session_psk_dhe_timeout(ctx, TICKET_LIFETIME_S);
 	SSL_CTX_set_num_tickets(ctx, options->session_tickets ? 1 : 0);
 	if (!options->session_tickets)
 		SSL_CTX_set_options(ctx, SSL_OP_NO_TICKET);
