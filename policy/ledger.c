@@ -31,9 +31,9 @@ enum {
 static const uint64_t month_ms = 30 * (uint64_t)DAY;
 
 // The last digit is the layout's version.
-static const uint64_t magic = 0x706f706c65646701;
+static const uint64_t magic = 0x706f706c65646702;
 
-// TABLE(name, log2 of words, worth): 100,000 addresses and users at a time keep
+// TABLE(name, log2 of the last level's words, worth): 100,000 addresses and users at a time keep
 // what is known of them, and there is room to spare where an attacker decides
 // how many there are.
 #define TABLES(TABLE)                                                                              \
@@ -46,7 +46,7 @@ static const uint64_t magic = 0x706f706c65646701;
 	TABLE(pairs, 18, worth_of_time)                                                            \
 	TABLE(users, 17, worth_of_users)
 
-#define WORDS(name, log2, worth) alignas(64) _Atomic uint64_t name[1 << (log2)];
+#define WORDS(name, log2, worth) alignas(64) _Atomic uint64_t name[SLOTS_NUM_WORDS(1 << (log2))];
 struct shared {
 	struct mapping_head head;
 	TABLES(WORDS)

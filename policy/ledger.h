@@ -1,8 +1,8 @@
 // ledger.h: what is remembered of addresses and users: how fast they connect,
 // what logins failed, who is banned, who logged in well.
 //
-// One set of shared pages of a fixed size (12 MiB), made by the supervisor
-// and kept over reloads and upgrades, changed by all workers without a lock.
+// One set of shared pages, made by the supervisor, 14 MiB at most (slots.h), and
+// kept over reloads and upgrades, changed by all workers without a lock.
 // It only remembers; what follows from it, penalties.c says.
 //
 // What is kept is a moment in time wherever that can be: when a debt is paid off,

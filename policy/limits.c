@@ -1,10 +1,16 @@
 // limits.c: the shared pages, the counts in them, and how a count survives
 // the death of whoever was just changing it.  See limits.h.
 //
-// A key chooses one set of 32 words (four cache lines) and a tag.  A word holds
-// a tag and how many places were taken under it; a word that counts 0 is free
-// for any tag.  Two workers may claim two words for one tag at the same moment,
-// so a set is always looked at as a whole and the count is the sum.
+// A key chooses a tag and, in each of three levels, a set of 32 words (four cache
+// lines).  A word holds a tag and how many places were taken under it; a word that
+// counts 0 is free for any tag.  Two workers may claim two words for one tag at the
+// same moment, so all that are the key's are always looked at and the count is the
+// sum.
+//
+// All: up to the first word that was never used, which alone is 0.  Words are
+// claimed in order, and a level is eight times as large as the one before.  So a
+// few thousand keys live in the few pages of the first level; in a single large one
+// each key would cost a page.
 //
 // A worker may be killed between any two instructions, and then the question
 // is whether its last compare-and-swap happened.  Therefore it announces each
@@ -35,12 +41,14 @@
 #include "proxy/base/die.h"
 
 enum {
+	LEVELS = 3,
 	SET_WORDS = 32,
-	// 2 MiB.  A larger table would spread the same sessions over more pages.
-	// With sets as large as these none fills up before there are some 130,000
-	// keys; beyond that a few places are refused although they are free.
-	SETS = 1 << 13,
-	WORDS = SETS * SET_WORDS,
+	// With sets as large as these none of the last level fills up before there are
+	// some 140,000 keys; beyond that a few places are refused although they are free.
+	SETS_0 = 1 << 7,
+	SETS_1 = SETS_0 * 8,
+	SETS_2 = SETS_1 * 8,
+	WORDS = (SETS_0 + SETS_1 + SETS_2) * SET_WORDS,
 	ENTRIES = 1 << 19, // places that one worker can hold
 	NO_WORKER = LIMITS_WORKERS,
 };
@@ -48,7 +56,7 @@ enum {
 enum { COUNT_MAX = (1 << 20) - 1, SEQ_MAX = (1 << 11) - 1 };
 
 // The last digit is the layout's version.
-static const uint64_t magic = 0x706f706c696d6901;
+static const uint64_t magic = 0x706f706c696d6902;
 
 // The pages are sparse: what was never used takes no memory.
 struct pages {
@@ -120,19 +128,29 @@ static struct op op_unpack(uint64_t bits)
 	return (struct op){
 	    .kind = bits >> 52 & 1 ? OP_GIVE : OP_TAKE,
 	    .entry = bits >> 32 & ((1 << 20) - 1),
-	    .word = bits >> 11 & (WORDS - 1),
+	    .word = (bits >> 11 & ((1 << 21) - 1)) % WORDS,
 	    .seq = bits & SEQ_MAX,
 	};
 }
 
+// Never 0, so that a word which was once used is not.
 static uint32_t tag_of(uint64_t key)
 {
-	return (uint32_t)(key >> 40);
+	uint32_t tag = (uint32_t)(key >> 40);
+	return tag ? tag : 1;
 }
 
-static uint32_t first_word(uint64_t key)
+// The words of a key are numbered in the order in which it is looked for.
+enum { KEY_WORDS = LEVELS * SET_WORDS };
+
+static uint32_t word_of(uint64_t key, unsigned number)
 {
-	return (uint32_t)(key >> 1 & (SETS - 1)) * SET_WORDS;
+	static const struct {
+		uint32_t before, num;
+	} sets[LEVELS] = {{0, SETS_0}, {SETS_0, SETS_1}, {SETS_0 + SETS_1, SETS_2}};
+	unsigned level = number / SET_WORDS;
+	uint32_t set = sets[level].before + (uint32_t)(key >> 1 & (sets[level].num - 1));
+	return set * SET_WORDS + number % SET_WORDS;
 }
 
 static struct limits *limits_of(const struct mapping *mapping)
@@ -195,13 +213,38 @@ uint64_t limits_key_user(struct str backend, struct str user)
 	return key_of(&secret, 'u', backend, key_user(user, room));
 }
 
+// A walk over a key's words; zero at first.
+struct look {
+	unsigned number; // of the next one
+	uint32_t at;
+	uint64_t seen;
+	struct word word;
+	bool is_over;
+};
+
+// The next word; false behind the first one that was never used.
+static bool look_on(struct pages *pages, uint64_t key, struct look *look)
+{
+	if (look->is_over || look->number == KEY_WORDS)
+		return false;
+	look->at = word_of(key, look->number++);
+	look->seen = atomic_load(&pages->words[look->at]);
+	look->word = word_unpack(look->seen);
+	look->is_over = !look->seen;
+	return true;
+}
+
+static bool counts(const struct word *word, uint64_t key)
+{
+	return word->count && word->tag == tag_of(key);
+}
+
 uint64_t limits_count(const struct limits *limits, uint64_t key)
 {
+	struct look look = {0};
 	uint64_t sum = 0;
-	for (uint32_t at = first_word(key), i = 0; i < SET_WORDS; i++) {
-		struct word word = word_unpack(atomic_load(&limits->pages->words[at + i]));
-		sum += word.tag == tag_of(key) ? word.count : 0;
-	}
+	while (look_on(limits->pages, key, &look))
+		sum += counts(&look.word, key) ? look.word.count : 0;
 	return sum;
 }
 
@@ -210,18 +253,17 @@ static bool find_room(
     struct pages *pages, uint64_t key, uint64_t max, uint32_t *out_at, uint64_t *out_seen)
 {
 	enum { NONE, FREE, OWN } best = NONE;
+	struct look look = {0};
 	uint64_t sum = 0;
-	for (uint32_t at = first_word(key), i = 0; i < SET_WORDS; i++) {
-		uint64_t seen = atomic_load(&pages->words[at + i]);
-		struct word word = word_unpack(seen);
-		bool is_own = word.count && word.tag == tag_of(key);
-		sum += is_own ? word.count : 0;
-		if (is_own && word.count == COUNT_MAX)
+	while (look_on(pages, key, &look)) {
+		bool is_own = counts(&look.word, key);
+		sum += is_own ? look.word.count : 0;
+		if (is_own && look.word.count == COUNT_MAX)
 			continue;
-		if (is_own ? best < OWN : !word.count && best < FREE) {
+		if (is_own ? best < OWN : !look.word.count && best < FREE) {
 			best = is_own ? OWN : FREE;
-			*out_at = at + i;
-			*out_seen = seen;
+			*out_at = look.at;
+			*out_seen = look.seen;
 		}
 	}
 	return best != NONE && sum < max;
@@ -231,14 +273,16 @@ static bool find_room(
 // claimed at the same moment as the first, empties before it.
 static bool find_taken(struct pages *pages, uint64_t key, uint32_t *out_at, uint64_t *out_seen)
 {
-	for (uint32_t at = first_word(key), i = SET_WORDS; i--;) {
-		*out_at = at + i;
-		*out_seen = atomic_load(&pages->words[at + i]);
-		struct word word = word_unpack(*out_seen);
-		if (word.count && word.tag == tag_of(key))
-			return true;
+	struct look look = {0};
+	bool found = false;
+	while (look_on(pages, key, &look)) {
+		if (!counts(&look.word, key))
+			continue;
+		*out_at = look.at;
+		*out_seen = look.seen;
+		found = true;
 	}
-	return false;
+	return found;
 }
 
 // Before a word is replaced: tells its last writer that its change happened.

@@ -11,26 +11,43 @@ static uint64_t tag_of(uint64_t word)
 	return word >> SLOTS_VALUE_BITS;
 }
 
+// What was seen of a key on the way through its sets.
+struct search {
+	struct slot own, cheapest;
+	uint64_t dearest, least; // what these are worth
+	bool is_over;
+};
+
+static void look_at(
+    struct search *search, const struct slots *slots, size_t at, uint64_t key, uint64_t now)
+{
+	_Atomic uint64_t *word = &slots->words[at];
+	uint64_t seen = atomic_load(word), value = seen & slots_value_mask;
+	uint64_t worth = seen ? slots->worth(value, now) : 0;
+	if (tag_of(seen) == tag_of(key) && worth > search->dearest) {
+		search->own = (struct slot){word, seen, value};
+		search->dearest = worth;
+	}
+	if (worth < search->least) {
+		search->cheapest = (struct slot){word, seen, 0};
+		search->least = worth;
+	}
+	search->is_over |= !seen;
+}
+
 struct slot slots_find(const struct slots *slots, uint64_t key, uint64_t now)
 {
-	// Bit 0 of a key is always set.
-	uint64_t first = (key >> 1) * SLOTS_WAYS & (slots->num_words - 1);
-	struct slot own = {0}, cheapest = {0};
-	uint64_t dearest = 0, least = UINT64_MAX;
-	for (size_t i = 0; i < SLOTS_WAYS; i++) {
-		_Atomic uint64_t *word = &slots->words[first + i];
-		uint64_t seen = atomic_load(word), value = seen & slots_value_mask;
-		uint64_t worth = seen ? slots->worth(value, now) : 0;
-		if (tag_of(seen) == tag_of(key) && worth > dearest) {
-			own = (struct slot){word, seen, value};
-			dearest = worth;
-		}
-		if (worth < least) {
-			cheapest = (struct slot){word, seen, 0};
-			least = worth;
-		}
+	struct search search = {.least = UINT64_MAX};
+	size_t level = 0;
+	for (uint32_t num = SLOTS_NUM_FIRST(slots->num_last);
+	     num <= slots->num_last && !search.is_over; num *= SLOTS_GROWTH) {
+		// Bit 0 of a key is always set.
+		size_t set = (key >> 1) * SLOTS_WAYS & (num - 1);
+		for (size_t i = 0; i < SLOTS_WAYS; i++)
+			look_at(&search, slots, level + set + i, key, now);
+		level += num;
 	}
-	return dearest ? own : cheapest;
+	return search.dearest ? search.own : search.cheapest;
 }
 
 bool slots_put(const struct slot *slot, uint64_t key, uint64_t value)

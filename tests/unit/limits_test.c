@@ -6,6 +6,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -91,6 +92,26 @@ static void test_many_keys(void **state)
 		assert_int_equal(limits_count(limits, keys[i]), 0);
 	free(keys);
 	free(places);
+	limits_free(&limits);
+}
+
+// Some thousand sessions of as many users live in a few pages.
+static void test_few_pages(void **state)
+{
+	enum { SOME = 2000 };
+	struct limits *limits = open_pages(0);
+	struct stat pages;
+	(void)state;
+	for (uint32_t i = 0; i < SOME; i++) {
+		char room[16];
+		struct text user = TEXT(room);
+		struct limits_place place;
+		text_add_u64(&user, i);
+		assert_true(
+		    limits_take(limits, limits_key_user(STR("store"), text_str(&user)), 2, &place));
+	}
+	assert_int_equal(fstat(limits_fd(limits), &pages), 0);
+	assert_in_range(pages.st_blocks * 512, 0, SOME * 64);
 	limits_free(&limits);
 }
 
@@ -226,6 +247,7 @@ int main(void)
 	    cmocka_unit_test(test_take_and_give_back),
 	    cmocka_unit_test(test_keys_differ),
 	    cmocka_unit_test(test_many_keys),
+	    cmocka_unit_test(test_few_pages),
 	    cmocka_unit_test(test_open),
 	    cmocka_unit_test(test_together),
 	    cmocka_unit_test(test_killed),
