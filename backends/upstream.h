@@ -13,7 +13,7 @@
 //   2. on_done is called exactly once, unless the dialogue is cancelled first;
 //      on_challenge at most once, and before it.
 //   3. After upstream_cancel neither is called.
-//   4. The memory is the owner's; within on_done it may be started again.
+//   4. The memory is the owner's; within on_done it may be started again, or freed.
 //   5. backend, credentials, stream and timer are borrowed until the end.
 #ifndef POPGATE_BACKENDS_UPSTREAM_H
 #define POPGATE_BACKENDS_UPSTREAM_H

@@ -33,9 +33,9 @@ static const char *parse(struct session *session)
 {
 	struct str user = session->claim.user;
 	const struct text_list *denied = &session->listener->options.deny_users;
-	if (account_parse(user, &session->account))
-		return account_is_among(&session->account, denied) ? "deny_users" : NULL;
-	session->account = (struct account){.user = user};
+	if (account_parse(user, &session->pending->account))
+		return account_is_among(&session->pending->account, denied) ? "deny_users" : NULL;
+	session->pending->account = (struct account){.user = user};
 	if (account_has_piece_among(user, denied))
 		return "deny_users";
 	bool is_stores = session->claim.kind == CLAIM_plain && is_left_to_store(session);
@@ -54,7 +54,7 @@ static struct str fold(struct str name, char room[FOLD_SIZE])
 static void count_by_user(struct session *session)
 {
 	char room[FOLD_SIZE];
-	struct str user = fold(session->account.user, room);
+	struct str user = fold(session->pending->account.user, room);
 	route_done(&session->counted);
 	session->counted = (struct route){session->listener->backend, {str_dup(user), user.len}};
 }
@@ -63,7 +63,7 @@ static void count_by_user(struct session *session)
 static bool find_counted(struct session *session, const char **why)
 {
 	const struct route_question question = {
-	    &session->account, session->claim.user, session->claim.kind == CLAIM_plain};
+	    &session->pending->account, session->claim.user, session->claim.kind == CLAIM_plain};
 	if (is_left_to_store(session))
 		return route_find(routes_of(session), &question, &session->counted, why);
 	count_by_user(session);
@@ -84,8 +84,8 @@ void session_identify(struct session *session)
 {
 	route_done(&session->route);
 	session->judge = NULL;
-	session->denied = identify(session);
-	if (session->denied)
+	session->pending->denied = identify(session);
+	if (session->pending->denied)
 		be_nowhere(session);
 	session->backend = session->house->snapshot->backends[session->counted.backend];
 }
@@ -136,13 +136,14 @@ struct checked {
 static void keep_checked(const struct session *session, struct checked *out)
 {
 	const struct verification *judged = session->verification;
-	out->account = session->account;
+	out->account = session->pending->account;
 	out->login = session->claim.user;
 	if (judged->verifier != VERIFIER_users)
 		return;
 	bool has_domain = judged->record.has_domain;
-	out->account.user = fold(session->account.user, out->user);
-	out->account.domain = fold(has_domain ? session->account.domain : STR(""), out->domain);
+	out->account.user = fold(session->pending->account.user, out->user);
+	out->account.domain =
+	    fold(has_domain ? session->pending->account.domain : STR(""), out->domain);
 	out->login = has_domain ? fold(session->claim.user, out->whole) : out->account.user;
 }
 

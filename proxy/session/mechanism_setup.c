@@ -48,7 +48,7 @@ static uint64_t filetime_now(void)
 static enum ntlm_level level_of(const struct session *session)
 {
 	enum ntlm_level level = (enum ntlm_level)session->listener->options.ntlm_level;
-	unsigned methods = session->decision.methods;
+	unsigned methods = session->verdict.methods;
 	if (methods & LOGIN_METHOD_ntlm_v1)
 		return NTLM_LEVEL_v1;
 	return methods & LOGIN_METHOD_ntlm2 && level < NTLM_LEVEL_ntlm2 ? NTLM_LEVEL_ntlm2 : level;

@@ -30,32 +30,33 @@ void session_challenge_over(struct session *session)
 
 void session_ask_for_challenge(struct session *session, const struct sasl_answer *answer)
 {
+	session_begin_pending(session);
 	session->backend = backend_for(session, answer->domain);
-	session->own_reply = REPLY_unavailable;
-	session->tell_at = 0;
+	session->pending->own_reply = REPLY_unavailable;
+	session->pending->tell_at = 0;
 	session_enter(session, PHASE_challenge);
 	session_dial(session, answer->token);
-	session->upstream.on_challenge = on_challenge;
-	upstream_start(&session->upstream);
+	session->pending->upstream.on_challenge = on_challenge;
+	upstream_start(&session->pending->upstream);
 }
 
 // A store that has left is still on its way out for a turn of the loop; until then
 // the dialogue is not over, and no other may begin.
 bool session_waits_for_client(const struct session *session)
 {
-	return session->upstream.step != UPSTREAM_IDLE;
+	return session->pending && session->pending->upstream.step != UPSTREAM_IDLE;
 }
 
 void session_abandon_challenge(struct session *session, enum reply reply)
 {
-	session->own_reply = reply;
+	session->pending->own_reply = reply;
 	session_enter(session, PHASE_challenge);
-	upstream_abandon(&session->upstream);
+	upstream_abandon(&session->pending->upstream);
 }
 
 static void on_due(struct session *session)
 {
-	upstream_on_due(&session->upstream);
+	upstream_on_due(&session->pending->upstream);
 }
 
 const struct phase_ops phase_challenge = {.on_due = on_due};

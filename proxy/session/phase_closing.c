@@ -18,7 +18,7 @@ static void close_store(struct session *session)
 		verification_cancel(session->verification);
 		session_leave_login(session);
 	}
-	if (upstream_cancel(&session->upstream)) {
+	if (session->pending && upstream_cancel(&session->pending->upstream)) {
 		session_leave_login(session);
 		session_adopt_store(session);
 	}
@@ -69,7 +69,7 @@ static void close_client(struct session *session)
 
 static void enter(struct session *session)
 {
-	decision_cancel(&session->decision);
+	session_stop_judging(session);
 	close_store(session);
 	session_forget_secrets(session);
 	close_client(session);

@@ -23,7 +23,7 @@ void session_greet(struct session *session)
 
 static void enter(struct session *session)
 {
-	if (session->is_judged)
+	if (session->verdict.is_known)
 		session_greet(session);
 }
 

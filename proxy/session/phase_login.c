@@ -17,13 +17,13 @@ void session_pass_on(struct session *session, bool refused)
 {
 	char room[REPLY_MAX + 1]; // and NUL
 	struct text text = TEXT(room);
-	reply_pass_on(&text, upstream_answer(&session->upstream), refused);
+	reply_pass_on(&text, upstream_answer(&session->pending->upstream), refused);
 	stream_write(&session->client, text_str(&text));
 }
 
 void session_login_failed(struct session *session)
 {
-	BUG_ON(session->upstream.step != UPSTREAM_IDLE);
+	BUG_ON(session_waits_for_client(session));
 	session_forget_secrets(session);
 	session->backend = session->house->snapshot->backends[session->listener->backend];
 	if (++session->failed_logins >= session->listener->options.max_login_attempts)
@@ -36,14 +36,15 @@ static void on_logged_in(struct session *session)
 {
 	uint64_t key =
 	    limits_key_user(str_of(session->backend->name), session_route(session)->name);
-	attempt_succeeded(&session->attempt, net_now(session->house->net));
-	session->server = session->upstream.server;
+	attempt_succeeded(&session->pending->attempt, net_now(session->house->net));
+	session->server = session->pending->upstream.server;
 	session_adopt_store(session);
 	if (limits_take(session->house->limits, key,
 	        session->listener->options.max_connections_per_user,
 	        &session->places[PLACE_user])) {
 		session_pass_on(session, false);
 		session_forget_secrets(session);
+		session_end_pending(session);
 		session_enter(session, PHASE_relay);
 		return;
 	}
@@ -79,8 +80,8 @@ static const struct addr *local_addr(struct session *session)
 void session_dial(struct session *session, struct str token)
 {
 	bool is_told = session->backend->options->client_address != CLIENT_ADDRESS_none;
-	struct upstream *upstream = &session->upstream;
-	session->credentials = (struct credentials){
+	struct upstream *upstream = &session->pending->upstream;
+	session->pending->credentials = (struct credentials){
 	    .token = token,
 	    .client = is_told ? &session->peer : NULL,
 	    .local = is_told ? local_addr(session) : NULL,
@@ -91,7 +92,7 @@ void session_dial(struct session *session, struct str token)
 	upstream->stream = &session->store;
 	upstream->timer = &session->timer;
 	upstream->backend = session->backend;
-	upstream->credentials = &session->credentials;
+	upstream->credentials = &session->pending->credentials;
 	upstream->on_done = on_answer;
 	upstream->context = session;
 	upstream->end_point = end_point_hash;
@@ -113,20 +114,20 @@ static struct str password_for_store(const struct session *session)
 static void log_in(struct session *session)
 {
 	session_dial(session, STR(""));
-	session->credentials.user = session_route(session)->name;
-	session->credentials.password = password_for_store(session);
-	session->credentials.is_verified = session->judge;
-	upstream_start(&session->upstream);
+	session->pending->credentials.user = session_route(session)->name;
+	session->pending->credentials.password = password_for_store(session);
+	session->pending->credentials.is_verified = session->judge;
+	upstream_start(&session->pending->upstream);
 }
 
 // What the client said at first is not who it is: the store that gave the challenge
 // need not be the one that the map names for this user.  That is nobody's failure.
 static void leave_challenger(struct session *session)
 {
-	attempt_end(&session->attempt);
+	attempt_end(&session->pending->attempt);
 	session_log_login_failed(
 	    session, STR("the map leads to another backend than the one that gave the challenge"));
-	session->tell_at = 0;
+	session->pending->tell_at = 0;
 	session_abandon_challenge(session, REPLY_unavailable);
 }
 
@@ -134,15 +135,15 @@ static void relay(struct session *session)
 {
 	if (!session_waits_for_client(session))
 		session_cannot_judge(session, "the store has not waited for the client's answer");
-	else if (session->upstream.backend != session->backend)
+	else if (session->pending->upstream.backend != session->backend)
 		leave_challenger(session);
 	else
-		upstream_relay(&session->upstream, secret_reveal(&session->claim.token));
+		upstream_relay(&session->pending->upstream, secret_reveal(&session->claim.token));
 }
 
 static void enter(struct session *session)
 {
-	session->own_reply = REPLIES;
+	session->pending->own_reply = REPLIES;
 	if (session->claim.token.at)
 		relay(session);
 	else
@@ -151,7 +152,7 @@ static void enter(struct session *session)
 
 static void on_due(struct session *session)
 {
-	upstream_on_due(&session->upstream);
+	upstream_on_due(&session->pending->upstream);
 }
 
 const struct phase_ops phase_login = {.enter = enter, .on_due = on_due};

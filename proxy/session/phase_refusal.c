@@ -23,9 +23,9 @@
 
 static void tell(struct session *session)
 {
-	if (session->own_reply != REPLIES)
-		session_reply(session, session->own_reply);
-	else if (upstream_answer(&session->upstream).len)
+	if (session->pending->own_reply != REPLIES)
+		session_reply(session, session->pending->own_reply);
+	else if (upstream_answer(&session->pending->upstream).len)
 		session_pass_on(session, true);
 	else
 		session_reply(session, REPLY_unavailable);
@@ -36,12 +36,12 @@ void session_tell_refusal(struct session *session)
 {
 	uint64_t now = net_now(session->house->net);
 	session_forget_secrets(session);
-	if (session->tell_at <= now) {
+	if (session->pending->tell_at <= now) {
 		tell(session);
 		return;
 	}
 	session_enter(session, PHASE_refusal);
-	timer_set(&session->timer, session->tell_at - now);
+	timer_set(&session->timer, session->pending->tell_at - now);
 }
 
 // What tells one wrong try from another.  An answer to a challenge is never the same
@@ -62,17 +62,18 @@ static struct str proof_of(const struct claim *claim)
 static uint64_t count_failure(struct session *session)
 {
 	uint64_t now = net_now(session->house->net);
-	return attempt_failed(&session->attempt, proof_of(&session->claim), now);
+	return attempt_failed(&session->pending->attempt, proof_of(&session->claim), now);
 }
 
 // ---- the store's --------------------------------------------------------
 
 static bool is_failure(const struct session *session)
 {
-	struct str answer = upstream_answer(&session->upstream);
+	struct str answer = upstream_answer(&session->pending->upstream);
 	if (session->judge)
 		return false;
-	return answer.len ? reply_doubts_login(answer) : upstream_has_asked(&session->upstream);
+	return answer.len ? reply_doubts_login(answer)
+	                  : upstream_has_asked(&session->pending->upstream);
 }
 
 // How long the client waits for the answer.
@@ -80,7 +81,7 @@ static uint64_t note_outcome(struct session *session)
 {
 	if (is_failure(session))
 		return count_failure(session);
-	attempt_end(&session->attempt);
+	attempt_end(&session->pending->attempt);
 	return 0;
 }
 
@@ -98,28 +99,28 @@ void session_leave_login(struct session *session)
 // Who is let in shall not be asked for another password.
 static void note_store_at_fault(struct session *session)
 {
-	struct str answer = upstream_answer(&session->upstream);
+	struct str answer = upstream_answer(&session->pending->upstream);
 	if (!session->judge || !answer.len || !reply_doubts_login(answer))
 		return;
 	session_log_login_failed(session, STR("the store refuses whom a verifier has accepted"));
-	session->own_reply = REPLY_unavailable;
+	session->pending->own_reply = REPLY_unavailable;
 }
 
 // Where users.db was asked first, the store's text and time would tell who is there.
 static void hide_who_judged(struct session *session, uint64_t delay)
 {
-	struct str answer = upstream_answer(&session->upstream);
+	struct str answer = upstream_answer(&session->pending->upstream);
 	if (session->judge || !session->verification || !answer.len || !reply_doubts_login(answer))
 		return;
 	session_log_login_failed(session, STR("the store refuses the login"));
-	session->own_reply = REPLY_claim;
-	session->tell_at = session->judged_at + delay;
+	session->pending->own_reply = REPLY_claim;
+	session->pending->tell_at = session->pending->judged_at + delay;
 }
 
 void session_refuse_login(struct session *session)
 {
 	uint64_t delay = note_outcome(session);
-	session->tell_at = net_now(session->house->net) + delay;
+	session->pending->tell_at = net_now(session->house->net) + delay;
 	note_store_at_fault(session);
 	hide_who_judged(session, delay);
 	session_tell_refusal(session);
@@ -129,21 +130,21 @@ void session_refuse_login(struct session *session)
 
 void session_reject_login(struct session *session, const char *why)
 {
-	session->tell_at = session->judged_at + count_failure(session);
+	session->pending->tell_at = session->pending->judged_at + count_failure(session);
 	session_log_login_failed(session, str_of(why));
 	if (session_waits_for_client(session)) {
 		session_abandon_challenge(session, REPLY_claim);
 		return;
 	}
-	session->own_reply = REPLY_claim;
+	session->pending->own_reply = REPLY_claim;
 	session_tell_refusal(session);
 }
 
 void session_cannot_judge(struct session *session, const char *why)
 {
-	attempt_end(&session->attempt);
+	attempt_end(&session->pending->attempt);
 	session_log_login_failed(session, str_of(why));
-	session->own_reply = REPLY_unavailable;
+	session->pending->own_reply = REPLY_unavailable;
 	tell(session);
 }
 

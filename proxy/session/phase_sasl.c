@@ -19,7 +19,7 @@ static void refuse(struct session *session, const struct sasl_answer *answer)
 	if (answer->why)
 		session_log_login_failed(session, str_of(answer->why));
 	if (session_waits_for_client(session)) {
-		session->tell_at = 0;
+		session->pending->tell_at = 0;
 		session_abandon_challenge(session, answer->reply);
 		return;
 	}

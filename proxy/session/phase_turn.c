@@ -16,14 +16,15 @@ static void wait_for_turn(struct session *session, uint64_t ms)
 // Who is denied is not sent to the store either, whoever judges.
 static bool goes_to_store(const struct session *session)
 {
-	return !session->denied &&
+	return !session->pending->denied &&
 	       verifiers_leave_to_store(session_verifiers(session), session->claim.kind);
 }
 
 static void take_turn(struct session *session)
 {
 	uint64_t wait_ms;
-	switch (attempt_next_turn(&session->attempt, net_now(session->house->net), &wait_ms)) {
+	switch (
+	    attempt_next_turn(&session->pending->attempt, net_now(session->house->net), &wait_ms)) {
 	case TURN_NOW:
 		session_enter(session, goes_to_store(session) ? PHASE_login : PHASE_verify);
 		return;
@@ -36,11 +37,12 @@ static void take_turn(struct session *session)
 void session_login(struct session *session)
 {
 	struct sessions *house = session->house;
+	session_begin_pending(session);
 	session_identify(session);
 	struct attempt_claim claim = {
 	    &session->peer, str_of(session->backend->name), session->counted.name};
-	attempt_begin(&session->attempt, house->ledger, house->limits, &session->listener->options,
-	    &claim, net_now(house->net));
+	attempt_begin(&session->pending->attempt, house->ledger, house->limits,
+	    &session->listener->options, &claim, net_now(house->net));
 	take_turn(session);
 }
 

@@ -43,7 +43,7 @@ static void judge(struct session *session)
 	verification->sources = &session->house->verify;
 	verification->verifiers = session_verifiers(session);
 	verification->claim = &session->claim;
-	verification->account = &session->account;
+	verification->account = &session->pending->account;
 	verification->has_tls = session->tls_version != NULL;
 	verification->on_done = on_done;
 	verification->context = session;
@@ -53,9 +53,9 @@ static void judge(struct session *session)
 static void enter(struct session *session)
 {
 	timer_clear(&session->timer);
-	session->judged_at = net_now(session->house->net);
-	if (session->denied)
-		session_reject_login(session, session->denied);
+	session->pending->judged_at = net_now(session->house->net);
+	if (session->pending->denied)
+		session_reject_login(session, session->pending->denied);
 	else
 		judge(session);
 }

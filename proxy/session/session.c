@@ -125,7 +125,7 @@ static unsigned claims_within(const struct session *session, bool has_tls)
 {
 	const struct listener_options *options = &session->listener->options;
 	bool is_bound = options->ntlm_channel_binding == LISTENER_BINDING_require;
-	unsigned methods = options->login | session->decision.methods, claims = 0;
+	unsigned methods = options->login | session->verdict.methods, claims = 0;
 	if (is_bound && !has_tls)
 		methods &= ~(unsigned)LOGIN_METHOD_ntlm;
 	if (methods & (LOGIN_METHOD_basic | (has_tls ? LOGIN_METHOD_basic_tls : 0)))
@@ -164,6 +164,22 @@ void session_forget_secrets(struct session *session)
 	forget_judgement(session);
 }
 
+void session_begin_pending(struct session *session)
+{
+	if (!session->pending)
+		session->pending = xcalloc(1, sizeof(*session->pending));
+}
+
+void session_end_pending(struct session *session)
+{
+	if (!session->pending)
+		return;
+	attempt_end(&session->pending->attempt);
+	upstream_done(&session->pending->upstream);
+	free(session->pending);
+	session->pending = NULL;
+}
+
 void session_forget_login(struct session *session)
 {
 	free((char *)session->user.at);
@@ -196,7 +212,7 @@ void session_handle_closed(struct session *session)
 	route_done(&session->counted);
 	route_done(&session->route);
 	free((char *)session->timestamp.at);
-	upstream_done(&session->upstream);
+	free(session->verdict.name);
 	leave_house(session);
 	free(session);
 	if (!house->num && house->on_last_ended)
@@ -237,7 +253,7 @@ static void on_closed(struct session *session)
 {
 	for (size_t i = 0; i < PLACES; i++)
 		limits_give_back(session->house->limits, &session->places[i]);
-	attempt_end(&session->attempt);
+	session_end_pending(session);
 	timer_close(&session->timer, on_timer_closed);
 	session_handle_closed(session);
 }

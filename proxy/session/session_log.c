@@ -47,7 +47,7 @@ static void add_code(struct log_line *line, const char *field, uint32_t code)
 // A method that the client has by an exception alone.
 static void add_exceptions(struct log_line *line, const struct session *session)
 {
-	unsigned methods = session->decision.methods & ~session->listener->options.login;
+	unsigned methods = session->verdict.methods & ~session->listener->options.login;
 	const struct option_word *word = option_types[TYPE_methods].words;
 	for (; word->name; word++)
 		if (methods & word->value)
@@ -55,21 +55,19 @@ static void add_exceptions(struct log_line *line, const struct session *session)
 }
 
 // What the policy knew, and by which rule it decided.
-static void add_decision(struct log_line *line, const struct session *session)
+static void add_verdict(struct log_line *line, const struct session *session)
 {
-	const struct decision *decision = &session->decision;
-	if (!session->policy || !session->is_judged)
+	const struct verdict *verdict = &session->verdict;
+	if (!session->policy || !verdict->is_known)
 		return;
 	log_str(line, "policy", str_of(session->policy->name));
-	log_str(line, "rule", str_of(decision_rule(decision)));
-	if (decision->dns != DNS_not_asked)
-		log_str(line, "dns", str_of(dns_outcome_token(decision->dns)));
-	if (decision->name[0])
-		log_str(line, decision->name_confirmed ? "host" : "claimed_host",
-		    str_of(decision->name));
-	add_code(line, "country", decision->country);
-	if (decision->asn)
-		log_u64(line, "asn", decision->asn);
+	log_str(line, "rule", str_of(verdict->rule));
+	if (verdict->dns != DNS_not_asked)
+		log_str(line, "dns", str_of(dns_outcome_token(verdict->dns)));
+	add_known(line, verdict->name_confirmed ? "host" : "claimed_host", verdict->name);
+	add_code(line, "country", verdict->country);
+	if (verdict->asn)
+		log_u64(line, "asn", verdict->asn);
 }
 
 static void add_login(struct log_line *line, const struct session *session)
@@ -125,7 +123,7 @@ void session_log_closed(const struct session *session)
 	if (session->via.any.sa_family)
 		log_addr(&line, "via", &session->via);
 	log_str(&line, "listener", str_of(session->listener->name));
-	add_decision(&line, session);
+	add_verdict(&line, session);
 	add_exceptions(&line, session);
 	add_tls(&line, session);
 	add_login(&line, session);
@@ -159,7 +157,7 @@ void session_log_login_failed(const struct session *session, struct str why)
 	log_end(&line);
 }
 
-static void log_audit(const struct session *session, uint32_t rule)
+static void log_audit(const struct session *session, const char *rule)
 {
 	struct log_line line;
 	log_begin(&line, LOG_policy_audit);
@@ -169,15 +167,14 @@ static void log_audit(const struct session *session, uint32_t rule)
 	log_addr(&line, "client", &session->peer);
 	log_str(&line, "listener", str_of(session->listener->name));
 	log_str(&line, "policy", str_of(session->policy->name));
-	log_str(&line, "rule", str_of(session->decision.policy->rules[rule].text));
+	log_str(&line, "rule", str_of(rule));
 	log_end(&line);
 }
 
-void session_log_audits(const struct session *session)
+void session_log_audits(const struct session *session, const struct decision *decision)
 {
-	const struct decision *decision = &session->decision;
 	for (size_t i = 0; i < decision->num_audits && i < DECISION_AUDITS_MAX; i++)
-		log_audit(session, decision->audits[i]);
+		log_audit(session, decision->policy->rules[decision->audits[i]].text);
 }
 
 void session_log_phase(const struct session *session)

@@ -59,6 +59,31 @@ extern const struct phase_ops phase_closing;
 
 enum { PLACE_listener, PLACE_ip, PLACE_user, PLACES };
 
+// What the policy has said of the client.
+struct verdict {
+	bool is_known;
+	bool by_dns_failure;
+	bool name_confirmed;
+	enum access access;
+	enum dns_outcome dns;
+	unsigned methods; // that exceptions allow
+	uint32_t country, asn;
+	const char *rule; // that decided; static, or the policy's
+	char *name;       // the client's, as far as that mattered; heap
+};
+
+// What a login needs that is under way.
+struct pending {
+	struct account account; // of the claim's user
+	const char *denied;     // why the user is not let in at all; static
+	uint64_t judged_at;     // when our verifiers were asked
+	uint64_t tell_at;       // when the client may be told that it was refused
+	enum reply own_reply;   // to a refused login; REPLIES: the store's own words
+	struct attempt attempt;
+	struct credentials credentials;
+	struct upstream upstream;
+};
+
 struct session {
 	struct sessions *house;
 	struct session *next;
@@ -89,8 +114,8 @@ struct session {
 	uint32_t phase_ms[PHASES];
 
 	const struct policy_config *policy; // NULL: everybody may connect
-	struct decision decision;
-	bool is_judged;
+	struct judging *judging;            // heap; while the policy is being asked
+	struct verdict verdict;
 	bool is_legacy; // an exception lets it use TLS as it was
 
 	unsigned bad_commands;
@@ -100,18 +125,11 @@ struct session {
 	struct mechanism_setup *setup; // heap; of an exchange under way
 	struct str timestamp;          // of the greeting, for APOP; heap
 	struct claim claim;
-	struct account account;            // of the claim's user
 	struct route counted;              // before the claim is judged; attempts are counted by it
 	struct route route;                // after that, if it is another; else nowhere
-	const char *denied;                // why the user is not let in at all; static
 	struct verification *verification; // heap; until the login is decided
 	const char *judge;                 // of our verifiers, who has accepted it; static
-	uint64_t judged_at;                // when they were asked
-	uint64_t tell_at;                  // when the client may be told that it was refused
-	enum reply own_reply;              // to a refused login; REPLIES: the store's own words
-	struct credentials credentials;
-	struct attempt attempt;
-	struct upstream upstream;
+	struct pending *pending;           // heap; from the first login to the relay
 	const struct backend_server *server; // where it is logged in
 	struct pump up;                      // client to store
 	struct pump down;                    // store to client
@@ -155,6 +173,11 @@ unsigned session_claims_at_best(const struct session *session);
 // The listener's.
 const struct verifiers *session_verifiers(const struct session *session);
 
+// Makes room for a login, where there is none yet; and gives it back, along with the
+// places of the login's attempt.
+void session_begin_pending(struct session *session);
+void session_end_pending(struct session *session);
+
 // Forgets what proves the login, and what is known of the user; the user's name
 // stays for the log.
 void session_forget_secrets(struct session *session);
@@ -173,6 +196,9 @@ bool session_judge(struct session *session);
 
 // verdict.c: the verdict is still out when the client's time is over.
 void session_unjudged(struct session *session);
+
+// verdict.c: gives up asking.
+void session_stop_judging(struct session *session);
 
 // verdict.c: what the policy has said; false when that ended the session.
 bool session_is_welcome(struct session *session);
@@ -282,6 +308,6 @@ void session_log_phase(const struct session *session);
 void session_log_login_failed(const struct session *session, struct str why);
 
 // session_log.c: a line for each audit rule that matched.
-void session_log_audits(const struct session *session);
+void session_log_audits(const struct session *session, const struct decision *decision);
 
 #endif
