@@ -447,6 +447,47 @@ static void test_start_again_within_on_done(void **state)
 	assert_int_equal(fixture->done, 1);
 }
 
+// As free does to what is read or written behind it.
+static void be_gone(struct upstream *upstream, enum upstream_result result)
+{
+	on_done(upstream, result);
+	upstream_done(upstream);
+	memset(upstream, 0xa5, sizeof(*upstream));
+}
+
+static void check_gone(const struct script *script, enum upstream_result result)
+{
+	struct upstream gone;
+	open_store(0, script);
+	fixture->upstream.on_done = be_gone;
+	run_to_done();
+	assert_int_equal(fixture->result, result);
+	memset(&gone, 0xa5, sizeof(gone));
+	assert_memory_equal(&fixture->upstream, &gone, sizeof(gone));
+	fixture->upstream = (struct upstream){0};
+}
+
+static void test_freed_as_it_is_logged_in(void **state)
+{
+	(void)state;
+	check_gone(&good, UPSTREAM_LOGGED_IN);
+	close_adopted();
+}
+
+static void test_freed_as_it_is_refused(void **state)
+{
+	static const struct script script = {{"+OK hi\r\n", "-ERR no\r\n"}};
+	(void)state;
+	check_gone(&script, UPSTREAM_REFUSED);
+}
+
+static void test_freed_as_nobody_is_there(void **state)
+{
+	static const struct script gone = {{NULL}};
+	(void)state;
+	check_gone(&gone, UPSTREAM_UNAVAILABLE);
+}
+
 // ---- who the client is --------------------------------------------------
 
 static void check_heard(size_t store, struct str wanted)
@@ -861,6 +902,9 @@ int main(void)
 	    TEST(test_cancel_at_user),
 	    TEST(test_cancel_at_pass),
 	    TEST(test_start_again_within_on_done),
+	    TEST(test_freed_as_it_is_logged_in),
+	    TEST(test_freed_as_it_is_refused),
+	    TEST(test_freed_as_nobody_is_there),
 	    TEST(test_proxy_header_comes_first),
 	    TEST(test_xclient),
 	    TEST(test_impossible_name),
