@@ -98,6 +98,11 @@ const char *tls_cipher(const struct tls *tls)
 	return SSL_CIPHER_standard_name(SSL_get_current_cipher(tls->ssl));
 }
 
+const char *tls_group(const struct tls *tls)
+{
+	return SSL_get_curve_name(SSL_get_curve_id(tls->ssl));
+}
+
 bool tls_was_resumed(const struct tls *tls)
 {
 	return SSL_session_reused(tls->ssl);

@@ -9,7 +9,8 @@
 // connection holds no buffer.
 //
 // TLS 1.2 with AEAD suites and TLS 1.3, unless a listener is told otherwise (struct
-// tls_strength), X25519 and P-256, the server's order in TLS 1.2;
+// tls_strength); X25519 and P-256, before them X25519MLKEM768 where BoringSSL has it;
+// the server's order of suites in TLS 1.2 and of groups in both;
 // no compression, no renegotiation, no early data (a replayed login is a
 // login), ALPN "pop3" enforced when a client sends ALPN at all (RFC 7301
 // section 3.2: no_application_protocol).
@@ -111,10 +112,11 @@ void tls_client_free(struct tls_client **client);
 
 // ---- connections --------------------------------------------------------
 
-// Static strings such as "TLSv1.3" and "TLS_AES_128_GCM_SHA256", valid once
-// the handshake is over.
+// Static strings such as "TLSv1.3", "TLS_AES_128_GCM_SHA256" and "X25519", valid
+// once the handshake is over.
 const char *tls_version(const struct tls *tls);
 const char *tls_cipher(const struct tls *tls);
+const char *tls_group(const struct tls *tls);
 bool tls_was_resumed(const struct tls *tls);
 
 // The hash of the certificate that was served here, as the channel binding

@@ -6,8 +6,13 @@
 
 #include <openssl/err.h>
 
-// BoringSSL calls them curves; what we pass are the groups.
+// Key exchange, the best first; BoringSSL also calls them curves. Debian's is from before ML-KEM,
+// and refuses a list with a name that it does not know.
+#ifdef SSL_GROUP_X25519_MLKEM768
+static const char groups[] = "X25519MLKEM768:X25519:P-256";
+#else
 static const char groups[] = "X25519:P-256";
+#endif
 
 const char *tls_last_error(void)
 {

@@ -30,6 +30,7 @@ static void on_secured(struct session *session)
 	const struct tls *tls = session->client.tls;
 	session->tls_version = tls_version(tls);
 	session->tls_cipher = tls_cipher(tls);
+	session->tls_group = tls_group(tls);
 	session->tls_resumed = tls_was_resumed(tls);
 	session_enter(session, is_after_stls(session) ? PHASE_command : PHASE_greeting);
 }

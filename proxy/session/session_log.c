@@ -30,6 +30,7 @@ static void add_tls(struct log_line *line, const struct session *session)
 		return;
 	log_str(line, "tls", str_of(session->tls_version));
 	log_str(line, "cipher", str_of(session->tls_cipher));
+	add_known(line, "tls_group", session->tls_group);
 	if (session->tls_resumed)
 		log_str(line, "resumed", STR("true"));
 }

@@ -136,6 +136,7 @@ struct session {
 
 	const char *tls_version; // static; NULL in the clear
 	const char *tls_cipher;
+	const char *tls_group;
 	bool tls_resumed;
 };
 
