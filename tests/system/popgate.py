@@ -66,6 +66,7 @@ class Terminal:
     def __init__(self, *arguments: str, cwd: Path | None = None):
         self.pid, self.fd = pty.fork()
         if self.pid == 0:
+            signal.signal(signal.SIGINT, signal.SIG_DFL)  # a shell's background jobs ignore it, and so would this
             os.chdir(cwd or ".")
             os.execve(program(), ["popgate", *arguments], {**os.environ, **SANITIZER_OPTIONS})
         self.shown = ""
