@@ -1,12 +1,17 @@
-// load.h: reads a certificate chain and its private key, to be served.
+// load.h: a certificate chain and its private key, to be served.
 //
-// Called when a snapshot is made, by the supervisor, with its rights.
+// Called when a snapshot is made, by the supervisor, with its rights, and when a
+// certificate is replaced.
 #ifndef POPGATE_CERTS_LOAD_H
 #define POPGATE_CERTS_LOAD_H
 
-#include "proxy/net/tls.h"
+#include "certs/pair.h"
 
-// NULL with the reason in *why, as pair_read (certs/pair.h) says it, or BoringSSL.
+// With an OCSP response (DER), or "" for none.  NULL with the reason in *why when
+// BoringSSL refuses.
+struct tls_certificate *certs_make(const struct pair *pair, struct str staple, struct text *why);
+
+// Of the files.  NULL with the reason in *why, as pair_read or certs_make say it.
 struct tls_certificate *certs_load(const char *chain_path, const char *key_path, struct text *why);
 
 #endif

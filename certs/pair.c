@@ -26,6 +26,7 @@ static BIO *read_file(const char *path, const char *what, struct text *why)
 		text_addf(why, "cannot read the %s %s: %s", what, path, file_problem());
 		return NULL;
 	}
+	setvbuf(file, NULL, _IONBF, 0); // what it has read of a key would not be wiped
 	while (total < FILE_MAX && (n = fread(piece, 1, sizeof(piece), file)) > 0) {
 		BIO_write(bio, piece, (int)n);
 		total += n;
@@ -52,6 +53,23 @@ static bool add_certificate(struct pair *pair, const uint8_t *der, long len)
 	return buffer;
 }
 
+// How many lines begin with five dashes: the first and the last of each block, and the
+// first of one that is cut off.
+static size_t count_rules(BIO *bio)
+{
+	const uint8_t *at;
+	size_t len, num = 0;
+	struct str line, rest;
+	if (!BIO_mem_contents(bio, &at, &len))
+		return 0;
+	rest = (struct str){(const char *)at, len};
+	while (rest.len) {
+		str_cut(rest, '\n', &line, &rest);
+		num += str_eq(str_take(line, 5), STR("-----"));
+	}
+	return num;
+}
+
 // Takes the CERTIFICATE blocks in order; a key in the same file is passed over.
 static bool read_chain(struct pair *pair, const char *path, struct text *why)
 {
@@ -62,7 +80,8 @@ static bool read_chain(struct pair *pair, const char *path, struct text *why)
 	bool fits = true;
 	if (!bio)
 		return false;
-	while (fits && PEM_read_bio(bio, &name, &header, &der, &len)) {
+	size_t num_blocks = 0, num_rules = count_rules(bio);
+	for (; fits && PEM_read_bio(bio, &name, &header, &der, &len); num_blocks++) {
 		if (str_eq(str_of(name), STR("CERTIFICATE")))
 			fits = add_certificate(pair, der, len);
 		OPENSSL_free(name);
@@ -77,6 +96,9 @@ static bool read_chain(struct pair *pair, const char *path, struct text *why)
 	else if (!pair->num_chain)
 		text_addf(
 		    why, "%s holds no certificate in PEM form (-----BEGIN CERTIFICATE-----)", path);
+	else if (num_rules != 2 * num_blocks)
+		text_addf(why, "the certificate %s is cut off or damaged behind certificate %zu",
+		    path, pair->num_chain);
 	return !why->len;
 }
 

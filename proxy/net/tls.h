@@ -58,8 +58,14 @@ struct tls_certificate *tls_certificate_new(
 // Gives up the caller's; sets the pointer to NULL, and NULL is allowed.
 void tls_certificate_free(struct tls_certificate **certificate);
 
-// What it was made with.
+// What it was made with, as long as it has an owner; all of it stays the certificate's.
+struct tls_certificate_options tls_certificate_contents(const struct tls_certificate *certificate);
+struct str tls_certificate_leaf(const struct tls_certificate *certificate); // DER
 struct str tls_certificate_end_point(const struct tls_certificate *certificate);
+
+// Whether two show clients the same chain; then they have the same key.
+bool tls_certificate_has_chain_of(
+    const struct tls_certificate *certificate, const struct tls_certificate *other);
 
 // ---- servers ------------------------------------------------------------
 

@@ -160,3 +160,30 @@ struct str tls_certificate_end_point(const struct tls_certificate *certificate)
 {
 	return certificate->end_point;
 }
+
+struct tls_certificate_options tls_certificate_contents(const struct tls_certificate *certificate)
+{
+	return (struct tls_certificate_options){
+	    .chain = certificate->chain,
+	    .num_chain = certificate->num_chain,
+	    .key = certificate->key,
+	    .end_point = certificate->end_point,
+	    .names = certificate->names,
+	    .num_names = certificate->num_names,
+	    .staple = certificate->staple,
+	};
+}
+
+struct str tls_certificate_leaf(const struct tls_certificate *certificate)
+{
+	return tls_der(certificate->chain[0]);
+}
+
+bool tls_certificate_has_chain_of(
+    const struct tls_certificate *certificate, const struct tls_certificate *other)
+{
+	bool same = certificate->num_chain == other->num_chain;
+	for (size_t i = 0; same && i < other->num_chain; i++)
+		same = str_eq(tls_der(certificate->chain[i]), tls_der(other->chain[i]));
+	return same;
+}

@@ -25,6 +25,7 @@
 #include "proxy/base/log.h"
 #include "proxy/server/clock.h"
 #include "proxy/server/generation.h"
+#include "proxy/server/certificates_watch.h"
 #include "proxy/server/helper_probe.h"
 #include "proxy/server/notify.h"
 #include "proxy/server/tables_watch.h"
@@ -67,6 +68,7 @@ struct supervisor {
 	struct trial trial;
 	struct helper_probe probe;
 	struct tables_watch tables_watch;
+	struct certificates_watch certificates_watch;
 	struct users_watch users_watch;
 	struct pollfd *fds;
 	size_t cap_fds;
@@ -371,6 +373,8 @@ static int timeout_of(const struct supervisor *supervisor)
 	    due, tables_watch_next_due(&supervisor->tables_watch, &supervisor->generations));
 	due = clock_earlier(
 	    due, users_watch_next_due(&supervisor->users_watch, &supervisor->generations));
+	due = clock_earlier(due,
+	    certificates_watch_next_due(&supervisor->certificates_watch, &supervisor->generations));
 	due = clock_earlier(due, supervisor->probe.deadline_ms);
 	if (due == CLOCK_NEVER)
 		return -1;
@@ -406,6 +410,7 @@ static void advance(struct supervisor *supervisor)
 	note_private(supervisor);
 	generations_tick(&supervisor->generations, now);
 	tables_watch_tick(&supervisor->tables_watch, &supervisor->generations, now);
+	certificates_watch_tick(&supervisor->certificates_watch, &supervisor->generations, now);
 	supervisor->wants_reload |=
 	    users_watch_tick(&supervisor->users_watch, &supervisor->generations, now);
 	grant_wishes(supervisor);
@@ -553,6 +558,7 @@ int supervisor_run(const char *config_path, char **argv)
 	limits_free(&supervisor.generations.limits);
 	ledger_free(&supervisor.generations.ledger);
 	host_answers_free(&supervisor.generations.host_answers);
+	certificates_watch_done(&supervisor.certificates_watch);
 	if (supervisor.generations.private_fds[FD_SIGNALS] >= 0)
 		close(supervisor.generations.private_fds[FD_SIGNALS]);
 	free(supervisor.fds);

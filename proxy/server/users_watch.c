@@ -1,39 +1,12 @@
 // users_watch.c: which file users.db is.  See users_watch.h.
 #include "proxy/server/users_watch.h"
 
-#include <sys/stat.h>
-
 #include "backends/users/users.h"
 #include "proxy/base/log.h"
 #include "proxy/server/clock.h"
 #include "proxy/server/users_trial.h"
 
 enum { LOOK_MS = 1000 };
-
-// The zero state when there is no file.
-static struct file_mark mark_of(const char *path)
-{
-	struct stat status;
-	if (stat(path, &status) < 0)
-		return (struct file_mark){0};
-	return (struct file_mark){
-	    .device = status.st_dev,
-	    .inode = status.st_ino,
-	    .size = status.st_size,
-	    .changed = status.st_ctim,
-	};
-}
-
-static bool is_same_file(const struct file_mark *a, const struct file_mark *b)
-{
-	return a->device == b->device && a->inode == b->inode;
-}
-
-static bool is_unchanged(const struct file_mark *a, const struct file_mark *b)
-{
-	return is_same_file(a, b) && a->size == b->size && a->changed.tv_sec == b->changed.tv_sec &&
-	       a->changed.tv_nsec == b->changed.tv_nsec;
-}
 
 bool users_watch_prepare(struct users_watch *watch, const struct snapshot *snapshot,
     const struct sandbox_identity *identity, struct text *why)
@@ -48,8 +21,8 @@ bool users_watch_prepare(struct users_watch *watch, const struct snapshot *snaps
 	    .group = identity->gid,
 	};
 	watch->candidate = (struct users_mark){
-	    .database = mark_of(options->database),
-	    .key = mark_of(options->key),
+	    .database = file_mark_of(options->database),
+	    .key = file_mark_of(options->key),
 	    .is_open = true,
 	};
 	return database_prepare(&place, DATABASE_READ, why) &&
@@ -66,10 +39,10 @@ void users_watch_adopt(struct users_watch *watch)
 static bool is_news(const struct users_mark *now, const struct users_mark *tried)
 {
 	if (tried->is_open)
-		return !is_same_file(&now->database, &tried->database) ||
+		return !file_mark_is_same_file(&now->database, &tried->database) ||
 		       now->database.size < tried->database.size;
-	return !is_unchanged(&now->database, &tried->database) ||
-	       !is_unchanged(&now->key, &tried->key);
+	return !file_mark_is_unchanged(&now->database, &tried->database) ||
+	       !file_mark_is_unchanged(&now->key, &tried->key);
 }
 
 // NULL when nobody is judged by users.db.
@@ -91,7 +64,8 @@ static bool lacks_users(const struct generation *generation)
 static bool look(struct users_watch *watch, const struct generation *generation)
 {
 	const struct users_options *options = &generation->snapshot->config->users;
-	struct users_mark now = {mark_of(options->database), mark_of(options->key), false};
+	struct users_mark now = {
+	    file_mark_of(options->database), file_mark_of(options->key), false};
 	bool is_there = now.database.inode;
 	bool is_wanted = watch->tried.is_open && lacks_users(generation);
 	if (is_there && !is_wanted && !is_news(&now, &watch->tried)) {

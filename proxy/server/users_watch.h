@@ -13,18 +13,8 @@
 #ifndef POPGATE_PROXY_SERVER_USERS_WATCH_H
 #define POPGATE_PROXY_SERVER_USERS_WATCH_H
 
-#include <sys/types.h>
-#include <time.h>
-
+#include "proxy/server/file_mark.h"
 #include "proxy/server/generation.h"
-
-// What a file was when it was looked at; the zero state: there was none.
-struct file_mark {
-	dev_t device;
-	ino_t inode;
-	off_t size;
-	struct timespec changed;
-};
 
 struct users_mark {
 	struct file_mark database, key;

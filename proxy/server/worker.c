@@ -3,7 +3,7 @@
 // It reads like a recipe: give up root, open the loop, take the sockets, give up
 // all other system calls, say ready, serve, drain.  A worker never changes its
 // configuration; a reload starts others and drains this one.  Only tables of
-// addresses are replaced in place.
+// addresses and certificates are replaced in place.
 #include "proxy/server/worker.h"
 
 #include <errno.h>
@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "backends/verify/winbind.h"
+#include "certs/parcel.h"
 #include "policy/names.h"
 #include "policy/tables.h"
 #include "proxy/base/die.h"
@@ -90,6 +91,21 @@ static void take_table(int fd)
 		log_why(LOG_table_refused, "worker: %s", room);
 }
 
+static void take_certificate(int fd)
+{
+	char room[256];
+	struct text why = TEXT(room);
+	struct snapshot *snapshot = worker.start->snapshot;
+	uint32_t index;
+	struct tls_certificate *certificate = parcel_open(fd, &index, &why);
+	if (!certificate)
+		log_why(LOG_certificate_refused, "worker: %s", room);
+	else if (index < snapshot->config->num_certificates && snapshot->certificates[index])
+		snapshot_replace_certificate(snapshot, index, certificate);
+	else
+		tls_certificate_free(&certificate);
+}
+
 static void take_helper(int fd)
 {
 	if (worker.winbind)
@@ -102,6 +118,7 @@ static void obey(enum channel_message message, int fd)
 {
 	switch (message) {
 	case CHANNEL_table: take_table(fd); return;
+	case CHANNEL_certificate: take_certificate(fd); return;
 	case CHANNEL_helper: take_helper(fd); return;
 	case CHANNEL_end:
 		drain();

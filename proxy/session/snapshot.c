@@ -164,6 +164,15 @@ static void load_routes(struct snapshot *snapshot, size_t i, struct problems *pr
 		check_routes(snapshot, i, problems);
 }
 
+// Who must be bound to a certificate needs one that can be.
+static const char ed25519_binding[] =
+    "clients do not agree how to bind to a certificate signed by Ed25519";
+
+static bool must_be_bound(const struct listener_config *listener)
+{
+	return listener->options.ntlm_channel_binding == LISTENER_BINDING_require;
+}
+
 static bool can_be_bound(const struct snapshot *snapshot, const struct listener_config *listener)
 {
 	for (size_t i = 0; i < listener->num_certificates; i++) {
@@ -175,16 +184,40 @@ static bool can_be_bound(const struct snapshot *snapshot, const struct listener_
 	return true;
 }
 
-// Who must be bound to a certificate needs one that can be.
 static void check_binding(const struct snapshot *snapshot, size_t i, struct problems *problems)
 {
 	const struct listener_config *listener = &snapshot->config->listeners[i];
-	if (listener->options.ntlm_channel_binding == LISTENER_BINDING_require &&
-	    !can_be_bound(snapshot, listener))
+	if (must_be_bound(listener) && !can_be_bound(snapshot, listener))
 		problems_add(problems, snapshot->config->path,
 		    listener->places[LISTENER_OPTION_ntlm_channel_binding],
-		    "ntlm_channel_binding: clients do not agree how to bind to a certificate "
-		    "signed by Ed25519; serve another one, or leave it out");
+		    "ntlm_channel_binding: %s; serve another one, or leave it out",
+		    ed25519_binding);
+}
+
+bool snapshot_allows_certificate(const struct snapshot *snapshot, size_t index,
+    const struct tls_certificate *certificate, struct text *why)
+{
+	const struct config *config = snapshot->config;
+	bool can_be = tls_certificate_end_point(certificate).len;
+	for (size_t i = 0; !can_be && i < config->num_listeners; i++)
+		if (serves(&config->listeners[i], index) && must_be_bound(&config->listeners[i])) {
+			text_addf(why, "%s, which ntlm_channel_binding wants of listener %s",
+			    ed25519_binding, config->listeners[i].name);
+			return false;
+		}
+	return true;
+}
+
+void snapshot_replace_certificate(
+    struct snapshot *snapshot, size_t index, struct tls_certificate *certificate)
+{
+	const struct config *config = snapshot->config;
+	for (size_t i = 0; i < config->num_listeners; i++)
+		for (size_t k = 0; k < config->listeners[i].num_certificates; k++)
+			if (config->listeners[i].certificates[k] == index)
+				tls_server_replace(snapshot->servers[i], k, certificate);
+	tls_certificate_free(&snapshot->certificates[index]);
+	snapshot->certificates[index] = certificate;
 }
 
 static bool has_verifier(const struct verifiers *verifiers, enum verifier verifier)

@@ -2,7 +2,8 @@
 // was loaded and compiled because of them (certificates, backends).
 //
 // Made by the supervisor, complete or not at all, before it forks the workers
-// of a generation; never changed afterwards.  `popgate check` makes one and
+// of a generation; never changed afterwards but by certificates, and tables and hosts of
+// the rulebook, that take the place of others.  `popgate check` makes one and
 // throws it away.
 #ifndef POPGATE_PROXY_SESSION_SNAPSHOT_H
 #define POPGATE_PROXY_SESSION_SNAPSHOT_H
@@ -22,7 +23,7 @@ struct trust;
 
 struct snapshot {
 	struct config *config;
-	struct rulebook rulebook; // its tables and hosts are the one thing that changes later
+	struct rulebook rulebook;
 	// One for each of config->backends.
 	struct backend **backends;
 	struct tls_client **clients; // NULL: no TLS there
@@ -43,6 +44,15 @@ struct snapshot {
 // Reads the file and everything it names.  NULL when there is any problem,
 // and every problem found stands in *problems.
 struct snapshot *snapshot_load(const char *path, struct problems *problems);
+
+// Whether a certificate may take the place of the one at that index of
+// config->certificates; false with the reason in *why.
+bool snapshot_allows_certificate(const struct snapshot *snapshot, size_t index,
+    const struct tls_certificate *certificate, struct text *why);
+
+// Serves it from now on at all listeners that served the former one.  Takes it over.
+void snapshot_replace_certificate(
+    struct snapshot *snapshot, size_t index, struct tls_certificate *certificate);
 
 // Wipes the key of users.db and the master users' passwords, for a process that will
 // not use it.

@@ -35,7 +35,7 @@ static X509 *self_signed(EVP_PKEY *key)
 	return x509;
 }
 
-struct tls_server *cert_server(void)
+struct tls_certificate *cert_certificate(void)
 {
 	char room[256];
 	struct text why = TEXT(room);
@@ -44,19 +44,29 @@ struct tls_server *cert_server(void)
 	X509 *x509 = self_signed(key);
 	int len = i2d_X509(x509, &der);
 	CRYPTO_BUFFER *leaf = CRYPTO_BUFFER_new(der, (size_t)len, NULL);
-	struct tls_certificate_options pair = {.chain = &leaf, .num_chain = 1, .key = key};
-	struct tls_certificate *certificate = tls_certificate_new(&pair, &why);
+	struct tls_certificate_options options = {.chain = &leaf, .num_chain = 1, .key = key};
+	struct tls_certificate *certificate = tls_certificate_new(&options, &why);
+	CRYPTO_BUFFER_free(leaf);
+	OPENSSL_free(der);
+	X509_free(x509);
+	EVP_PKEY_free(key);
+	if (!certificate)
+		fail_msg("%s", room);
+	return certificate;
+}
+
+struct tls_server *cert_server(void)
+{
+	char room[256];
+	struct text why = TEXT(room);
+	struct tls_certificate *certificate = cert_certificate();
 	struct tls_server_options options = {
 	    .certificates = &certificate,
 	    .num_certificates = 1,
 	    .strength = {.profile = TLS_PROFILE_intermediate},
 	};
-	struct tls_server *server = certificate ? tls_server_new(&options, &why) : NULL;
+	struct tls_server *server = tls_server_new(&options, &why);
 	tls_certificate_free(&certificate);
-	CRYPTO_BUFFER_free(leaf);
-	OPENSSL_free(der);
-	X509_free(x509);
-	EVP_PKEY_free(key);
 	if (!server)
 		fail_msg("%s", room);
 	return server;

@@ -5,7 +5,8 @@
 
 #include "proxy/net/tls.h"
 
-// Fails the test when BoringSSL does not like it.
+// Without an end point.  They fail the test when BoringSSL does not like it.
+struct tls_certificate *cert_certificate(void);
 struct tls_server *cert_server(void);
 
 #endif

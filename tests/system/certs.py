@@ -34,12 +34,21 @@ def openssl(directory: Path, *arguments: str) -> None:
 
 
 def make_authority(directory: Path, name: str) -> None:
-    openssl(directory, "req", "-x509", "-newkey", *KEYS["P-256"], "-nodes", "-days", "30",
+    openssl(directory, "req", "-x509", "-newkey", *KEYS["P-256"], "-nodes", "-days", "90",
             "-subj", f"/CN=popgate test {name}", "-keyout", f"{name}.key", "-out", f"{name}.pem",
             "-addext", "keyUsage=critical,keyCertSign,cRLSign")
 
 
-def make_server(directory: Path, name: str, authority: str, names: str, key: str = "P-256", *, days: int = 30,
+def make_intermediate(directory: Path, name: str, authority: str) -> None:
+    """An authority that another one vouches for; what it issues comes in chains of two."""
+    openssl(directory, "req", "-new", "-newkey", *KEYS["P-256"], "-nodes", "-subj", f"/CN=popgate test {name}",
+            "-keyout", f"{name}.key", "-out", f"{name}.csr")
+    (directory / f"{name}.ext").write_text("basicConstraints=critical,CA:TRUE\nkeyUsage=critical,keyCertSign,cRLSign\n")
+    openssl(directory, "x509", "-req", "-in", f"{name}.csr", "-CA", f"{authority}.pem", "-CAkey", f"{authority}.key",
+            "-CAcreateserial", "-days", "90", "-extfile", f"{name}.ext", "-out", f"{name}.pem")
+
+
+def make_server(directory: Path, name: str, authority: str, names: str, key: str = "P-256", *, days: int = 90,
                 more: str = "") -> None:
     """A key NAME.key and a certificate NAME.pem; `more` are lines for its extensions."""
     common_name = names.split(",")[0].removeprefix("DNS:")
@@ -62,16 +71,22 @@ class Certificates:
     def key(self, name: str) -> str:
         return str(self.directory / f"{name}.key")
 
-    def issue(self, name: str, names: str, key: str = "P-256", *, days: int = 30, more: str = "") -> dict[str, str]:
-        """Makes another one of the tests' authority; what a section of `certificates` says of it."""
-        make_server(self.directory, name, "ca", names, key, days=days, more=more)
+    def issue(self, name: str, names: str, key: str = "P-256", *, authority: str = "ca",
+              days: int = 90, more: str = "") -> dict[str, str]:
+        """Makes another one; what a section of `certificates` says of it."""
+        make_server(self.directory, name, authority, names, key, days=days, more=more)
+        if authority != "ca":
+            with open(self.chain(name), "a", encoding="ascii") as chain:
+                chain.write(Path(self.chain(authority)).read_text())
         return self.section(name)
 
     def section(self, name: str) -> dict[str, str]:
         return {"chain": self.chain(name), "key": self.key(name)}
 
     def der(self, name: str) -> bytes:
-        return ssl.PEM_cert_to_DER_cert(Path(self.chain(name)).read_text())
+        """Of the certificate itself, the first of its chain."""
+        first, end, _others = Path(self.chain(name)).read_text().partition("-----END CERTIFICATE-----\n")
+        return ssl.PEM_cert_to_DER_cert(first + end)
 
     def fingerprint(self, name: str) -> str:
         """SHA-256 of the certificate in hexadecimal, as the `fingerprint` option wants it."""

@@ -26,6 +26,7 @@ from conftest import running
 from ntlm_client import (AV_DOMAIN, AV_TIME, Client, ask_for_challenge, authenticate, binding_of, challenge_of,
                          pairs_of, utf16)
 from popgate import LISTENERS, MODES, Config, Event, Popgate, program, run_command, site
+from renewing import Pair, Place, renew
 from samba import USERS as samba_users
 from samba import Samba
 from stores import FakeStore, Peer, fake_store
@@ -228,6 +229,21 @@ def test_ntlm_waits_for_tls_where_it_must_be_bound(start: Start, certificates: C
         assert "SASL PLAIN LOGIN NTLM" in client.capabilities()
         client.ask(b"QUIT", b"+OK")
     fetched(gate, bound(gate, "stls"), "stls")
+
+
+@pytest.mark.parametrize("mode", ["implicit", "stls"])
+def test_the_binding_is_to_the_certificate_that_was_served(start: Start, certificates: Certificates, store: Versatile,
+                                                           users: Users, workdir: Path, mode: str) -> None:
+    old, new = (Client(NAME, SECRET, binding=binding_of(certificates.der(name))) for name in ("edge", "renewed"))
+    place = Place(workdir, Pair.of(certificates, "edge"))
+    gate = start({**config_of(certificates, store, users), "certificates": {"localhost": place.section()}})
+    with gate.connect(mode) as client:
+        renew(place, Pair.of(certificates, "renewed"))
+        gate.log.wait("certificate_replaced")
+        until_it_works(lambda: fetched(gate, new, mode))
+        assert authenticate(client, old).startswith(b"+OK")
+        fetch(client)
+    refused(gate, old, "bound to another TLS channel", mode)
 
 
 def test_a_wrong_binding_is_refused_where_none_is_required(gate: Popgate) -> None:

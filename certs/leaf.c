@@ -1,0 +1,64 @@
+// leaf.c: reading a certificate of ours.  See leaf.h.
+#include "certs/leaf.h"
+
+#include <stdlib.h>
+
+#include <openssl/err.h>
+#include <openssl/sha.h>
+#include <openssl/x509.h>
+#include <openssl/x509v3.h>
+
+#include "proxy/base/die.h"
+
+static struct str name_of(const ASN1_STRING *name)
+{
+	struct str s = {
+	    (const char *)ASN1_STRING_get0_data(name), (size_t)ASN1_STRING_length(name)};
+	return (struct str){str_dup(s), s.len};
+}
+
+// DNS names alone: clients look at a common name no more (RFC 9525 section 2).
+static void read_names(const X509 *x509, struct leaf *leaf)
+{
+	GENERAL_NAMES *all = X509_get_ext_d2i(x509, NID_subject_alt_name, NULL, NULL);
+	leaf->names = xcalloc(sk_GENERAL_NAME_num(all), sizeof(*leaf->names));
+	for (size_t i = 0; i < sk_GENERAL_NAME_num(all); i++) {
+		const GENERAL_NAME *each = sk_GENERAL_NAME_value(all, i);
+		if (each->type == GEN_DNS)
+			leaf->names[leaf->num_names++] = name_of(each->d.dNSName);
+	}
+	GENERAL_NAMES_free(all);
+}
+
+static int64_t seconds_of(const ASN1_TIME *time)
+{
+	const int64_t seconds_per_day = 24 * 60 * 60;
+	int days = 0, seconds = 0;
+	ASN1_TIME *beginning = ASN1_TIME_set(NULL, 0);
+	BUG_ON(!beginning);
+	ASN1_TIME_diff(&days, &seconds, beginning, time);
+	ASN1_TIME_free(beginning);
+	return days * seconds_per_day + seconds;
+}
+
+void leaf_read(struct str der, struct leaf *out_leaf)
+{
+	const uint8_t *at = (const uint8_t *)der.at;
+	X509 *x509 = d2i_X509(NULL, &at, (long)der.len);
+	*out_leaf = (struct leaf){.num_names = 0};
+	out_leaf->end_point_len = end_point_hash(der, out_leaf->end_point);
+	SHA256((const uint8_t *)der.at, der.len, out_leaf->fingerprint);
+	if (x509) {
+		read_names(x509, out_leaf);
+		out_leaf->not_after = seconds_of(X509_get0_notAfter(x509));
+	}
+	X509_free(x509);
+	ERR_clear_error();
+}
+
+void leaf_done(struct leaf *leaf)
+{
+	for (size_t i = 0; i < leaf->num_names; i++)
+		free((char *)leaf->names[i].at);
+	free(leaf->names);
+}

@@ -1,0 +1,321 @@
+// certificates_watch.c: from files that have changed to workers that serve them.  See
+// certificates_watch.h.
+#include "proxy/server/certificates_watch.h"
+
+#include <stdlib.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "certs/leaf.h"
+#include "certs/load.h"
+#include "certs/parcel.h"
+#include "proxy/base/die.h"
+#include "proxy/base/log.h"
+#include "proxy/server/channel.h"
+#include "proxy/server/clock.h"
+
+enum {
+	LOOK_MS = 100,
+	REST_MS = 50,           // a file is read when it was the same so long
+	JUDGED_MAX = 8,         // pairs read at a time; other work waits for it
+	PATIENCE_MS = 5 * 1000, // for chain and key to be replaced one after the other
+	DAY_MS = 24 * 60 * 60 * 1000,
+	DAY_S = 24 * 60 * 60,
+	MS_PER_S = 1000,
+};
+
+// ---- what the log says --------------------------------------------------
+
+static struct leaf leaf_of(const struct tls_certificate *certificate)
+{
+	struct leaf leaf;
+	leaf_read(tls_certificate_leaf(certificate), &leaf);
+	return leaf;
+}
+
+static void log_names(struct log_line *line, const struct leaf *leaf)
+{
+	char room[512];
+	struct text names = TEXT(room);
+	for (size_t i = 0; i < leaf->num_names; i++)
+		text_addf(&names, "%s%.*s", i ? " " : "", STR_ARG(leaf->names[i]));
+	log_str(line, "names", text_str(&names));
+}
+
+static void log_not_after(struct log_line *line, const struct leaf *leaf)
+{
+	char room[sizeof("2026-01-01T00:00:00Z")] = "";
+	time_t seconds = (time_t)leaf->not_after;
+	struct tm parts;
+	if (gmtime_r(&seconds, &parts))
+		strftime(room, sizeof(room), "%Y-%m-%dT%H:%M:%SZ", &parts);
+	log_str(line, "not_after", str_of(room));
+}
+
+static void log_fingerprint(struct log_line *line, const struct leaf *leaf)
+{
+	char room[2 * LEAF_FINGERPRINT + 1];
+	struct text text = TEXT(room);
+	for (size_t i = 0; i < LEAF_FINGERPRINT; i++)
+		text_addf(&text, "%02x", leaf->fingerprint[i]);
+	log_str(line, "fingerprint", text_str(&text));
+}
+
+static void begin(
+    struct log_line *line, enum log_event event, const struct certificate_config *config)
+{
+	log_begin(line, event);
+	log_str(line, "certificate", str_of(config->name));
+	log_str(line, "path", str_of(config->options.chain));
+}
+
+static void log_replaced(const struct snapshot *snapshot, size_t i)
+{
+	struct log_line line;
+	struct leaf leaf = leaf_of(snapshot->certificates[i]);
+	begin(&line, LOG_certificate_replaced, &snapshot->config->certificates[i]);
+	log_names(&line, &leaf);
+	log_not_after(&line, &leaf);
+	log_fingerprint(&line, &leaf);
+	log_end(&line);
+	leaf_done(&leaf);
+}
+
+static void log_refused(const struct snapshot *snapshot, size_t i, const char *why)
+{
+	struct log_line line;
+	begin(&line, LOG_certificate_refused, &snapshot->config->certificates[i]);
+	log_str(&line, "why", str_of(why));
+	log_end(&line);
+}
+
+// When it has ended, or will within the time of certificate_warning.
+static void check_end(const struct snapshot *snapshot, size_t i)
+{
+	const struct config *config = snapshot->config;
+	struct log_line line;
+	struct leaf leaf = leaf_of(snapshot->certificates[i]);
+	int64_t left_s = leaf.not_after - (int64_t)time(NULL);
+	if (left_s <= (int64_t)(config->site.certificate_warning / MS_PER_S)) {
+		begin(&line, left_s > 0 ? LOG_certificate_expires : LOG_certificate_expired,
+		    &config->certificates[i]);
+		log_names(&line, &leaf);
+		log_not_after(&line, &leaf);
+		if (left_s > 0)
+			log_u64(&line, "days", (uint64_t)left_s / DAY_S);
+		log_end(&line);
+	}
+	leaf_done(&leaf);
+}
+
+// ---- sending ------------------------------------------------------------
+
+static void send_parcel(struct worker_process *worker, int parcel)
+{
+	if (worker->channel >= 0)
+		worker->lacks_certificate |=
+		    parcel < 0 || !channel_send_fd(worker->channel, CHANNEL_certificate, parcel);
+}
+
+static int make_parcel(const struct snapshot *snapshot, size_t i)
+{
+	char room[256];
+	struct text why = TEXT(room);
+	int parcel = parcel_make((uint32_t)i, snapshot->certificates[i], &why);
+	if (parcel < 0)
+		log_refused(snapshot, i, room);
+	return parcel;
+}
+
+static void send_to_all(struct generation *generation, size_t i)
+{
+	int parcel = make_parcel(generation->snapshot, i);
+	for (size_t k = 0; k < generation->num_workers; k++)
+		send_parcel(&generation->workers[k], parcel);
+	if (parcel >= 0)
+		close(parcel);
+}
+
+static bool is_lacking(const struct generation *generation)
+{
+	for (size_t i = 0; i < generation->num_workers; i++)
+		if (generation->workers[i].lacks_certificate)
+			return true;
+	return false;
+}
+
+// A worker too busy to empty its channel shall not serve old certificates for ever.
+static void send_again(struct generation *generation)
+{
+	if (!is_lacking(generation))
+		return;
+	for (size_t i = 0; i < generation->num_workers; i++)
+		generation->workers[i].lacks_certificate = false;
+	for (size_t i = 0; i < generation->snapshot->config->num_certificates; i++)
+		if (generation->snapshot->certificates[i])
+			send_to_all(generation, i);
+}
+
+// ---- judging ------------------------------------------------------------
+
+static struct pair_mark mark_of(const struct certificate_options *options)
+{
+	return (struct pair_mark){file_mark_of(options->chain), file_mark_of(options->key)};
+}
+
+static bool is_unchanged(const struct pair_mark *a, const struct pair_mark *b)
+{
+	return file_mark_is_unchanged(&a->chain, &b->chain) &&
+	       file_mark_is_unchanged(&a->key, &b->key);
+}
+
+static void forgive(struct watched_pair *pair)
+{
+	free(pair->why);
+	pair->why = NULL;
+	pair->refused_ms = 0;
+}
+
+static void refuse(struct watched_pair *pair, struct str why, uint64_t now_ms)
+{
+	uint64_t told_ms = pair->refused_ms ? pair->refused_ms : now_ms + PATIENCE_MS;
+	forgive(pair);
+	pair->why = str_dup(why);
+	pair->refused_ms = told_ms;
+}
+
+// Takes the certificate over.  False with the reason in *why.
+static bool take(
+    struct generation *generation, size_t i, struct tls_certificate *certificate, struct text *why)
+{
+	struct snapshot *snapshot = generation->snapshot;
+	bool is_same = tls_certificate_has_chain_of(certificate, snapshot->certificates[i]);
+	bool is_allowed = snapshot_allows_certificate(snapshot, i, certificate, why);
+	if (is_same || !is_allowed) {
+		tls_certificate_free(&certificate);
+		return is_same;
+	}
+	snapshot_replace_certificate(snapshot, i, certificate);
+	send_to_all(generation, i);
+	log_replaced(snapshot, i);
+	check_end(snapshot, i);
+	return true;
+}
+
+// What changed while it was read is not judged.
+static void judge(
+    struct generation *generation, struct watched_pair *pair, size_t i, uint64_t now_ms)
+{
+	char room[1024];
+	struct text why = TEXT(room);
+	const struct certificate_options *options =
+	    &generation->snapshot->config->certificates[i].options;
+	struct tls_certificate *certificate = certs_load(options->chain, options->key, &why);
+	struct pair_mark mark = mark_of(options);
+	if (!is_unchanged(&mark, &pair->seen)) {
+		tls_certificate_free(&certificate);
+		pair->seen = mark;
+		return;
+	}
+	pair->judged = mark;
+	if (certificate && take(generation, i, certificate, &why))
+		forgive(pair);
+	else
+		refuse(pair, text_str(&why), now_ms);
+}
+
+// ---- looking ------------------------------------------------------------
+
+static void tell_refusal(
+    const struct generation *generation, struct watched_pair *pair, size_t i, uint64_t now_ms)
+{
+	if (!pair->refused_ms || now_ms < pair->refused_ms)
+		return;
+	log_refused(generation->snapshot, i, pair->why);
+	forgive(pair);
+}
+
+enum sight { SIGHT_same, SIGHT_restless, SIGHT_rested };
+
+static enum sight look_at(const struct generation *generation, struct watched_pair *pair, size_t i)
+{
+	struct pair_mark before = pair->seen;
+	pair->seen = mark_of(&generation->snapshot->config->certificates[i].options);
+	if (is_unchanged(&pair->seen, &pair->judged))
+		return SIGHT_same;
+	return is_unchanged(&pair->seen, &before) ? SIGHT_rested : SIGHT_restless;
+}
+
+// Whether it is at rest everywhere.
+static bool look(struct certificates_watch *watch, struct generation *generation, uint64_t now_ms)
+{
+	size_t num_judged = 0;
+	bool rests = true;
+	for (size_t i = 0; i < watch->num; i++) {
+		struct watched_pair *pair = &watch->pairs[i];
+		if (!generation->snapshot->certificates[i])
+			continue;
+		enum sight sight = look_at(generation, pair, i);
+		rests &= sight == SIGHT_same;
+		if (sight == SIGHT_rested && num_judged++ < JUDGED_MAX)
+			judge(generation, pair, i, now_ms);
+		tell_refusal(generation, pair, i, now_ms);
+	}
+	return rests;
+}
+
+static void check_ends(
+    struct certificates_watch *watch, const struct generation *generation, uint64_t now_ms)
+{
+	if (now_ms < watch->end_ms)
+		return;
+	watch->end_ms = now_ms + DAY_MS;
+	for (size_t i = 0; i < watch->num; i++)
+		if (generation->snapshot->certificates[i])
+			check_end(generation->snapshot, i);
+}
+
+// NULL when nobody serves TLS.
+static struct generation *serving_tls(const struct generations *generations)
+{
+	struct generation *serving = generation_in(generations, GENERATION_serving);
+	return serving && serving->snapshot && serving->snapshot->config->num_certificates ? serving
+	                                                                                   : NULL;
+}
+
+void certificates_watch_done(struct certificates_watch *watch)
+{
+	for (size_t i = 0; i < watch->num; i++)
+		forgive(&watch->pairs[i]);
+	free(watch->pairs);
+	*watch = (struct certificates_watch){.num = 0};
+}
+
+// Between reading the files for it and now they may have changed, so all are judged anew.
+static void adopt(struct certificates_watch *watch, const struct generation *generation)
+{
+	if (watch->generation == generation->number)
+		return;
+	certificates_watch_done(watch);
+	watch->generation = generation->number;
+	watch->num = generation->snapshot->config->num_certificates;
+	watch->pairs = xcalloc(watch->num, sizeof(*watch->pairs));
+}
+
+void certificates_watch_tick(
+    struct certificates_watch *watch, const struct generations *generations, uint64_t now_ms)
+{
+	struct generation *serving = serving_tls(generations);
+	if (!serving || (now_ms < watch->look_ms && watch->generation == serving->number))
+		return;
+	adopt(watch, serving);
+	send_again(serving);
+	watch->look_ms = now_ms + (look(watch, serving, now_ms) ? LOOK_MS : REST_MS);
+	check_ends(watch, serving, now_ms);
+}
+
+uint64_t certificates_watch_next_due(
+    const struct certificates_watch *watch, const struct generations *generations)
+{
+	return serving_tls(generations) ? watch->look_ms : CLOCK_NEVER;
+}

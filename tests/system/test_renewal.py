@@ -1,0 +1,327 @@
+"""Renewed certificates: taken by themselves and whole, whatever tool puts them there, while sessions and logins go on.
+
+Each pair is issued by an intermediate authority, so that a chain that is not whole is one that clients refuse.
+"""
+
+import functools
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from certs import Certificates, make_intermediate
+from clients import Raw, until_it_works
+from popgate import Config, Event, Popgate, is_sanitized, site
+from proc import Usage, usage, wait_gone
+from renewing import WAYS, Pair, Place, renew
+from stores import Dovecot
+
+Start = Callable[..., Popgate]
+
+NAMES = "DNS:localhost,DNS:pop.test"
+PAIRS = 6
+IN_TIME = 1.0  # from the last step until it is served
+LASTS = 5.0    # a refusal is told then
+GROWTH = 256 * 1024
+
+
+@pytest.fixture(scope="module", name="pairs")
+def fixture_pairs(certificates: Certificates) -> list[Pair]:
+    make_intermediate(certificates.directory, "middle", "ca")
+    for number in range(PAIRS):
+        certificates.issue(f"pair{number}", NAMES, "RSA" if number == 1 else "P-256", authority="middle")
+    return [Pair.of(certificates, f"pair{number}") for number in range(PAIRS)]
+
+
+@pytest.fixture
+def place(workdir: Path, pairs: list[Pair]) -> Place:
+    return Place(workdir, pairs[0])
+
+
+@pytest.fixture
+def config(certificates: Certificates, dovecot: Dovecot, place: Place) -> Config:
+    return {**site(certificates, dovecot.port), "certificates": {"renewed": place.section()}}
+
+
+@pytest.fixture
+def gate(start: Start, config: Config) -> Popgate:
+    return start(config)
+
+
+def served(gate: Popgate, mode: str = "implicit") -> bytes:
+    with gate.connect(mode) as client:
+        return client.tls.getpeercert(binary_form=True)
+
+
+def wait_replaced(gate: Popgate, certificates: Certificates, pair: Pair, since: int) -> Event:
+    return gate.log.wait("certificate_replaced", since=since, fingerprint=certificates.fingerprint(pair.name))
+
+
+def assert_served(gate: Popgate, certificates: Certificates, pair: Pair) -> None:
+    for _time in range(8):  # by each of the workers, nearly for sure
+        assert served(gate) == certificates.der(pair.name)
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_renewed_pair_is_served_within_a_second_by_all_workers(
+        gate: Popgate, certificates: Certificates, place: Place, pairs: list[Pair], way: str) -> None:
+    workers = gate.workers()
+    assert_served(gate, certificates, pairs[0])
+    for pair in pairs[1:]:
+        mark = gate.log.mark()
+        renew(place, pair, way)
+        done = time.monotonic()
+        event = wait_replaced(gate, certificates, pair, mark)
+        assert time.monotonic() - done < IN_TIME
+        assert event["certificate"] == "renewed" and event["path"] == str(place.chain)
+        assert event["names"] == "localhost pop.test" and event["not_after"].endswith("Z")
+        until_it_works(functools.partial(assert_served, gate, certificates, pair))
+    assert served(gate, "stls") == certificates.der(pairs[-1].name)
+    assert gate.workers() == workers
+
+
+def test_a_worker_that_takes_the_place_of_a_dead_one_has_the_new_pair(gate: Popgate, certificates: Certificates,
+                                                                      place: Place, pairs: list[Pair]) -> None:
+    gate.expect("worker_died")
+    mark = gate.log.mark()
+    renew(place, pairs[1])
+    wait_replaced(gate, certificates, pairs[1], mark)
+    before = gate.workers()
+    for pid in before:
+        os.kill(pid, signal.SIGKILL)
+    wait_gone(before)
+    gate.wait_workers(len(before))
+    until_it_works(lambda: assert_served(gate, certificates, pairs[1]))
+
+
+def test_sessions_go_on_and_tickets_of_the_old_pair_are_none(gate: Popgate, certificates: Certificates, place: Place,
+                                                             pairs: list[Pair]) -> None:
+    with gate.connect("implicit") as client, gate.connect("stls") as other:
+        client.login()
+        mark = gate.log.mark()
+        renew(place, pairs[1])
+        wait_replaced(gate, certificates, pairs[1], mark)
+        until_it_works(lambda: assert_served(gate, certificates, pairs[1]))
+        client.ask(b"STAT", b"+OK 100 ")
+        client.ask(b"QUIT", b"+OK")
+        other.login()
+        other.ask(b"QUIT", b"+OK")
+        with Raw(gate.port("pop3s")) as again:
+            again.start_tls(gate.context, session=client.tls.session)
+            again.greeting()
+            assert not again.tls.session_reused
+            assert again.tls.getpeercert(binary_form=True) == certificates.der("pair1")
+
+
+# ---- what is not taken
+
+
+def spoil_key(place: Place, pairs: list[Pair]) -> str:
+    place.key.write_text(pairs[1].key)
+    return f"the private key {place.key} does not belong to the first certificate in {place.chain}"
+
+
+def spoil_chain(place: Place, pairs: list[Pair]) -> str:
+    place.chain.write_text(pairs[1].chain)
+    return f"the private key {place.key} does not belong to the first certificate in {place.chain}"
+
+
+def empty_key(place: Place, _pairs: list[Pair]) -> str:
+    place.key.write_text("")
+    return f"the private key {place.key} is empty"
+
+
+def half_a_chain(place: Place, pairs: list[Pair]) -> str:
+    """The right certificate, but the one that issued it is cut off."""
+    place.chain.write_text(pairs[0].chain[:-100])
+    return f"the certificate {place.chain} is cut off or damaged behind certificate 1"
+
+
+def no_file(place: Place, _pairs: list[Pair]) -> str:
+    place.chain.unlink()
+    return f"cannot read the certificate {place.chain}: No such file or directory"
+
+
+def a_folder(place: Place, _pairs: list[Pair]) -> str:
+    place.key.unlink()
+    place.key.mkdir()
+    return f"cannot read the private key {place.key}: Is a directory"
+
+
+SPOILT = [spoil_key, spoil_chain, empty_key, half_a_chain, no_file, a_folder]
+
+
+def served_by(gate: Popgate, listener: str) -> bytes:
+    with Raw(gate.port(listener), gate.context) as client:
+        client.greeting()
+        return client.tls.getpeercert(binary_form=True)
+
+
+def test_what_cannot_be_served_is_told_when_it_lasts_and_the_old_pair_stays(
+        start: Start, config: Config, workdir: Path, certificates: Certificates, pairs: list[Pair]) -> None:
+    places = {spoil.__name__: Place(new_folder(workdir / spoil.__name__), pairs[0]) for spoil in SPOILT}
+    config["certificates"] = {name: place.section() for name, place in places.items()}
+    config["listeners"] = {name: {"bind": ["127.0.0.1:0"], "tls": "implicit", "certificates": [name]}
+                           for name in places}
+    gate = start(config)
+    gate.expect("certificate_refused")
+    begun = time.monotonic()
+    why = {spoil.__name__: spoil(places[spoil.__name__], pairs) for spoil in SPOILT}
+    for name in places:
+        assert gate.log.wait("certificate_refused", certificate=name)["why"] == why[name]
+        assert LASTS <= time.monotonic() - begun < LASTS + IN_TIME
+        assert served_by(gate, name) == certificates.der(pairs[0].name)
+    places["a_folder"].key.rmdir()
+    for place in places.values():
+        renew(place, pairs[2])
+    gate.log.wait("certificate_replaced", count=len(places))
+    for name in places:
+        until_it_works(functools.partial(assert_served_by, gate, name, certificates.der(pairs[2].name)))
+    assert len(gate.log.all("certificate_refused")) == len(places)
+
+
+def new_folder(path: Path) -> Path:
+    path.mkdir()
+    return path
+
+
+def assert_served_by(gate: Popgate, listener: str, wanted: bytes) -> None:
+    assert served_by(gate, listener) == wanted
+
+
+def test_the_same_pair_again_is_no_news(gate: Popgate, certificates: Certificates, place: Place,
+                                        pairs: list[Pair]) -> None:
+    renew(place, pairs[0], "over_key_first")
+    renew(place, pairs[0], "renamed_chain_first")
+    mark = gate.log.mark()
+    renew(place, pairs[1])
+    wait_replaced(gate, certificates, pairs[1], mark)
+    assert len(gate.log.all("certificate_replaced")) == 1
+
+
+def test_a_certificate_that_ends_is_told_at_the_start_and_when_it_is_put_there(
+        start: Start, config: Config, certificates: Certificates, place: Place) -> None:
+    for name, days in (("nearly", 10), ("over", -1)):
+        certificates.issue(name, NAMES, days=days)
+    renew(place, Pair.of(certificates, "nearly"))
+    gate = start(config)
+    gate.expect("certificate_expires", "certificate_expired")
+    event = gate.log.wait("certificate_expires")
+    assert event["certificate"] == "renewed" and event["path"] == str(place.chain) and event["days"] in (9, 10)
+    renew(place, Pair.of(certificates, "over"))
+    assert gate.log.wait("certificate_expired")["names"] == "localhost pop.test"
+
+
+def test_how_early_a_warning_comes_can_be_said(start: Start, config: Config, certificates: Certificates,
+                                               place: Place, pairs: list[Pair]) -> None:
+    config["certificate_warning"] = "365d"
+    gate = start(config)
+    gate.expect("certificate_expires")
+    assert gate.log.wait("certificate_expires")["days"] in (89, 90)
+    renew(place, pairs[1])
+    gate.log.wait("certificate_expires", count=2)
+
+
+# ---- a year in a minute
+
+
+class Visitors:
+    """Clients that shake hands without end, and check what they are shown."""
+
+    def __init__(self, gate: Popgate, known: set[bytes], count: int):
+        self.seen: dict[bytes, int] = {}
+        self.errors: list[str] = []
+        self._gate, self._known = gate, known
+        self._over = threading.Event()
+        self._threads = [threading.Thread(target=self._visit, args=(number,)) for number in range(count)]
+
+    def _visit(self, number: int) -> None:
+        while not self._over.is_set():
+            try:
+                der = served(self._gate, ["implicit", "stls"][number % 2])
+                assert der in self._known, "a certificate that nobody issued"
+                self.seen[der] = self.seen.get(der, 0) + 1
+            except (OSError, AssertionError) as problem:
+                self.errors.append(repr(problem))
+
+    def __enter__(self) -> "Visitors":
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_exc: object) -> None:
+        self._over.set()
+        for thread in self._threads:
+            thread.join()
+
+
+RENEWALS, WARM_UP, SLOW = 200, 40, 10
+STEP = 0.12  # longer than popgate waits for a file to rest
+
+
+def spoil_first(place: Place, pairs: list[Pair], number: int) -> None:
+    """Something that cannot be served lies there for a while."""
+    bad = pairs[number % len(pairs)]
+    for path, content in ((place.chain, bad.chain[:-300]), (place.key, pairs[number % 2].key[:90])):
+        rename_over(path, content)
+        time.sleep(STEP)
+
+
+def rename_over(path: Path, content: str) -> None:
+    new = path.with_suffix(".bad")
+    new.write_text(content)
+    new.rename(path)
+
+
+def renew_as_tools_do(place: Place, pairs: list[Pair], number: int) -> Pair:
+    """The way and the speed change from one to the next; every tenth is slow, or wrong at first."""
+    pair = pairs[(number + 1) % len(pairs)]
+    is_slow, is_spoilt = number % SLOW == 3, number % SLOW == 7
+    if is_spoilt:
+        spoil_first(place, pairs, number)
+    for _step in list(WAYS.values())[number % len(WAYS)](place, pair):
+        if is_slow:
+            time.sleep(STEP)
+    return pair
+
+
+def renew_under_load(gate: Popgate, certificates: Certificates, place: Place, pairs: list[Pair],
+                     numbers: range) -> Visitors:
+    with Visitors(gate, {certificates.der(pair.name) for pair in pairs}, 3) as visitors:
+        for number in numbers:
+            mark = gate.log.mark()
+            pair = renew_as_tools_do(place, pairs, number)
+            done = time.monotonic()
+            wait_replaced(gate, certificates, pair, mark)
+            assert time.monotonic() - done < IN_TIME
+    return visitors
+
+
+def test_a_year_of_renewals_in_a_minute(gate: Popgate, certificates: Certificates, place: Place,
+                                        pairs: list[Pair]) -> None:
+    begun, mark = time.monotonic(), gate.log.mark()
+    with gate.connect("implicit") as session, gate.connect("stls") as idle:
+        session.login()
+        first = renew_under_load(gate, certificates, place, pairs, range(WARM_UP))
+        before = usage(gate.pid)
+        second = renew_under_load(gate, certificates, place, pairs, range(WARM_UP, RENEWALS))
+        until_it_works(lambda: assert_no_more(before, usage(gate.pid)))
+        session.ask(b"STAT", b"+OK 100 ")
+        session.ask(b"QUIT", b"+OK")
+        idle.login()
+        idle.ask(b"QUIT", b"+OK")
+    assert time.monotonic() - begun < 60
+    for visitors in (first, second):
+        assert not visitors.errors
+        assert set(visitors.seen) == {certificates.der(pair.name) for pair in pairs}
+    assert len(gate.log.all("certificate_replaced", since=mark)) == RENEWALS
+    assert_served(gate, certificates, pairs[RENEWALS % PAIRS])
+
+
+def assert_no_more(before: Usage, after: Usage) -> None:
+    assert after.processes == before.processes and after.descriptors == before.descriptors
+    if not is_sanitized():
+        assert after.memory - before.memory < GROWTH
