@@ -8,6 +8,9 @@
 #include "backends/map_rule.h"
 #include "proxy/base/die.h"
 
+// In the place of a backend: that of the session.
+#define HOME SIZE_MAX
+
 struct step {
 	struct map_rule rule;
 	size_t backend;
@@ -25,16 +28,15 @@ struct routes {
 
 struct compiler {
 	const struct config *config;
-	const struct listener_config *listener;
 	struct text *why;
 };
 
-// The backend of that name, or the listener's when it is NULL.
+// The backend of that name, or HOME when it is NULL.
 static bool find_backend(const struct compiler *compiler, const char *name, size_t *out)
 {
 	struct suggestion suggestion = {.wanted = str_of(name)};
 	const struct config *config = compiler->config;
-	*out = compiler->listener->backend;
+	*out = HOME;
 	if (!name)
 		return true;
 	for (*out = 0; *out < config->num_backends; ++*out) {
@@ -85,7 +87,7 @@ struct routes *routes_new(
 	for (size_t i = 0; i < map->num; i++) {
 		char room[1024];
 		struct text why = TEXT(room);
-		const struct compiler compiler = {config, listener, &why};
+		const struct compiler compiler = {config, &why};
 		if (!compile(&compiler, map->at[i], &routes->steps[routes->num++]))
 			problems_add(problems, config->path, map->places[i], "map: %s", room);
 	}
@@ -134,20 +136,25 @@ static bool is_for_all_users(const struct map_rule *rule)
 	return !rule->file && str_eq(rule->wanted.user, STR("*"));
 }
 
-size_t routes_backend_of_domain(const struct routes *routes, struct str domain)
+static size_t backend_or(size_t backend, size_t home)
+{
+	return backend == HOME ? home : backend;
+}
+
+size_t routes_backend_of_domain(const struct routes *routes, struct str domain, size_t home)
 {
 	char room[FOLD_SIZE];
 	struct text folded = TEXT(room);
 	if (domain.len > CLAIM_PART_MAX)
-		return routes->backend;
+		return home;
 	fold_name(domain, &folded);
 	const struct account anybody = {text_str(&folded), STR("*"), STR("")};
 	for (size_t i = 0; i < routes->num; i++) {
 		const struct step *step = &routes->steps[i];
 		if (is_for_all_users(&step->rule) && map_rule_matches(&step->rule, &anybody))
-			return step->backend;
+			return backend_or(step->backend, home);
 	}
-	return routes->backend;
+	return home;
 }
 
 // An account whose parts have been changed, and where they stand.
@@ -167,11 +174,12 @@ static void change(const struct account *account,
 	out->account = (struct account){text_str(&domain), text_str(&user), text_str(&mailbox)};
 }
 
-static bool set(struct route *out, size_t backend, struct str name)
+static bool set(
+    struct route *out, const struct route_question *question, size_t backend, struct str name)
 {
 	char *copy = str_dup(name);
 	route_done(out);
-	*out = (struct route){backend, {copy, name.len}};
+	*out = (struct route){backend_or(backend, question->home), {copy, name.len}};
 	return true;
 }
 
@@ -184,29 +192,30 @@ static bool go_by_rule(const struct step *step, const struct route_question *que
 	change(question->account, fold_to_lower, &lower);
 	map_rule_fill(&step->rule, &lower.account, question->login, &name);
 	*why = "the name at the backend would be too long";
-	return !name.truncated && set(out, step->backend, text_str(&name));
+	return !name.truncated && set(out, question, step->backend, text_str(&name));
 }
 
-static bool go_without_rule(const struct routes *routes, const struct route_question *question,
-    struct route *out, const char **why)
+static bool go_without_rule(
+    const struct route_question *question, struct route *out, const char **why)
 {
 	char room[FOLD_SIZE];
 	struct text user = TEXT(room);
 	if (question->as_written)
-		return set(out, routes->backend, question->login);
+		return set(out, question, HOME, question->login);
 	*why = "no map rule lets the user open another mailbox";
 	if (question->account->mailbox.len)
 		return false;
 	fold_to_lower(question->account->user, &user);
 	*why = "the name at the backend would be too long";
-	return user.len <= CLAIM_PART_MAX && set(out, routes->backend, text_str(&user));
+	return user.len <= CLAIM_PART_MAX && set(out, question, HOME, text_str(&user));
 }
 
-static bool go_by_alias(const struct step *step, const struct account *folded, struct route *out)
+static bool go_by_alias(const struct step *step, const struct account *folded,
+    const struct route_question *question, struct route *out)
 {
 	size_t index = aliases_find(step->aliases, folded);
 	return index < aliases_num(step->aliases) &&
-	       set(out, step->aliases_backends[index],
+	       set(out, question, step->aliases_backends[index],
 	           str_of(aliases_at(step->aliases, index)->target));
 }
 
@@ -218,12 +227,12 @@ bool route_find(const struct routes *routes, const struct route_question *questi
 		change(question->account, fold_name, &folded);
 	for (size_t i = 0; i < routes->num; i++) {
 		const struct step *step = &routes->steps[i];
-		if (step->aliases && go_by_alias(step, &folded.account, out))
+		if (step->aliases && go_by_alias(step, &folded.account, question, out))
 			return true;
 		if (!step->aliases && map_rule_matches(&step->rule, &folded.account))
 			return go_by_rule(step, question, out, why);
 	}
-	return go_without_rule(routes, question, out, why);
+	return go_without_rule(question, out, why);
 }
 
 void route_done(struct route *route)

@@ -6,10 +6,11 @@
 // logins are counted by; after that where our own verifiers do.
 //
 // The rules are asked in order (map_rule.h), files in their place (aliases.h), and
-// the first that matches decides.  Without one, a name goes to the listener's
-// backend: as the client wrote it where the store judges it, else as the user
-// without domain, in small letters; and a mailbox that is not the user's own is
-// refused there, since nobody has said that this user may open it.
+// the first that matches decides.  One that names no backend leads to that of the
+// session: the listener's, or another by the host name that the client asked for.
+// Without a rule, a name goes there, too: as the client wrote it where the store judges it, else as
+// the user without domain, in small letters; and a mailbox that is not the user's own is refused
+// there, since nobody has said that this user may open it.
 #ifndef POPGATE_BACKENDS_ROUTE_H
 #define POPGATE_BACKENDS_ROUTE_H
 
@@ -26,18 +27,20 @@ struct routes *routes_new(
 // NULL is allowed.
 void routes_free(struct routes **routes);
 
-// Whether any login may come to the backend number `backend` of the configuration.
+// Whether any rule, or the listener, leads to the backend number `backend` of the
+// configuration.
 bool routes_lead_to(const struct routes *routes, size_t backend);
 
 // The backend of users of this domain (empty: they did not say one) who are mapped by
-// one rule for all of them; the listener's where there is no such rule.
-size_t routes_backend_of_domain(const struct routes *routes, struct str domain);
+// one rule for all of them; the session's where there is no such rule.
+size_t routes_backend_of_domain(const struct routes *routes, struct str domain, size_t home);
 
 // Who logs in.
 struct route_question {
 	const struct account *account;
 	struct str login; // as the client wrote it
 	bool as_written;  // where no rule matches: the store judges
+	size_t home;      // the session's backend
 };
 
 // Where to; the zero state is nowhere.

@@ -5,6 +5,7 @@
 #include "proxy/base/addr.h"
 #include "proxy/base/die.h"
 #include "proxy/config/options.h"
+#include "proxy/config/server_name.h"
 
 enum { RESOLVER_SERVERS = 4 };
 
@@ -88,6 +89,46 @@ static void resolve_backend(
 	if (!find_name(&names, name, &listener->backend))
 		complain_of_name(
 		    config, &names, name, listener->places[LISTENER_OPTION_backend], problems);
+}
+
+static bool has_server_name(const struct listener_config *listener, struct str name)
+{
+	for (size_t i = 0; i < listener->num_server_names; i++)
+		if (str_eq_nocase(listener->server_names[i].name, name))
+			return true;
+	return false;
+}
+
+static void add_server_name(const struct config *config, struct listener_config *listener, size_t i,
+    struct problems *problems)
+{
+	const struct text_list *list = &listener->options.server_names;
+	struct names names = backend_names(config);
+	struct server_name *next = &listener->server_names[listener->num_server_names];
+	struct str backend;
+	server_name_split(str_of(list->at[i]), &next->name, &backend);
+	if (!find_name(&names, backend, &next->backend))
+		complain_of_name(config, &names, backend, list->places[i], problems);
+	else if (has_server_name(listener, next->name))
+		problems_add(problems, config->path, list->places[i],
+		    "server_names: %s stands twice; leave one out", shown(next->name).at);
+	else
+		listener->num_server_names++;
+}
+
+// What `defaults` says for all means nothing to a listener without TLS.
+static void resolve_server_names(
+    const struct config *config, struct listener_config *listener, struct problems *problems)
+{
+	const struct text_list *list = &listener->options.server_names;
+	bool is_own = listener->origins[LISTENER_OPTION_server_names] == ORIGIN_own;
+	listener->server_names = xcalloc(list->num, sizeof(*listener->server_names));
+	for (size_t i = 0; i < list->num; i++)
+		add_server_name(config, listener, i, problems);
+	if (list->num && is_own && listener->options.tls == LISTENER_TLS_none)
+		problems_add(problems, config->path, listener->places[LISTENER_OPTION_server_names],
+		    "server_names: without TLS no client asks for a name; set tls to stls, or "
+		    "leave it out");
 }
 
 static void resolve_policy(
@@ -269,6 +310,7 @@ void check_listener(
 	const struct place *places = listener->places;
 	struct place login = places[LISTENER_OPTION_login];
 	resolve_backend(config, listener, problems);
+	resolve_server_names(config, listener, problems);
 	resolve_certificates(config, listener, problems);
 	resolve_policy(config, listener, problems);
 	check_binds(config, listener, problems);

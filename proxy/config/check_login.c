@@ -170,6 +170,9 @@ void check_logins(
 	if (listener->backend < config->num_backends)
 		check_logins_at(config, listener, listener->backend,
 		    place_of(listener, LISTENER_OPTION_verify), problems);
+	for (size_t i = 0; i < listener->num_server_names; i++)
+		check_logins_at(config, listener, listener->server_names[i].backend,
+		    place_of(listener, LISTENER_OPTION_server_names), problems);
 	check_binding(config, listener, problems);
 	check_greeting(config, listener, problems);
 }

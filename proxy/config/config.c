@@ -299,6 +299,7 @@ static void free_listeners(struct config *c)
 	for (size_t i = 0; i < c->num_listeners; i++) {
 		option_free_all(&option_sections[SECTION_listener], &c->listeners[i].options);
 		free(c->listeners[i].certificates);
+		free(c->listeners[i].server_names);
 		free(c->listeners[i].name);
 	}
 	free(c->listeners);

@@ -121,13 +121,21 @@ struct policy_config {
 	struct place places[POLICY_OPTIONS];
 };
 
+// Sessions of clients that ask for this host name in TLS have this backend.
+struct server_name {
+	struct str name; // perhaps with "*." before it; a slice of the option
+	size_t backend;
+};
+
 struct listener_config {
 	char *name;
 	struct place place;
 	struct listener_options options;
 	struct place places[LISTENER_OPTIONS]; // in the listener or in `defaults`
 	enum origin origins[LISTENER_OPTIONS];
-	size_t backend;       // index into config.backends
+	size_t backend; // index into config.backends
+	struct server_name *server_names;
+	size_t num_server_names;
 	size_t *certificates; // indices into config.certificates; none without TLS
 	size_t num_certificates;
 	size_t policy; // index into config.policies, or NO_POLICY

@@ -2,6 +2,7 @@
 #include "proxy/config/types.h"
 
 #include "proxy/base/addr.h"
+#include "proxy/config/server_name.h"
 
 #define WORD(name, value)                                                                          \
 	{                                                                                          \
@@ -243,6 +244,26 @@ static bool check_host(struct str item, struct text *why)
 	bool sound = is_host(item);
 	if (!sound)
 		text_addf(why, "%s is not a host name, such as mail.example.org", shown(item).at);
+	return sound;
+}
+
+static bool check_server_name(struct str item, struct text *why)
+{
+	struct addr addr;
+	struct str name, backend;
+	if (!server_name_split(item, &name, &backend)) {
+		text_addf(why, "%s is no rule NAME at BACKEND, such as pop.example.org at store",
+		    shown(item).at);
+		return false;
+	}
+	bool is_wild = str_eq(str_take(name, 2), STR("*."));
+	bool sound = is_host(str_drop(name, is_wild ? 2 : 0)) && name.at[name.len - 1] != '.' &&
+	             !addr_parse(name, 1, &addr);
+	if (!sound)
+		text_addf(why,
+		    "%s is no name that a client can ask for, such as pop.example.org or "
+		    "*.example.org",
+		    shown(name).at);
 	return sound;
 }
 

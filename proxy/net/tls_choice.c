@@ -43,7 +43,7 @@ static const struct key_kind kinds[] = {
 // What is looked at of a hello, read once.
 struct wanted {
 	struct str name;
-	const SSL_CTX *ctx;
+	const SSL *ssl;
 	bool is_tls13;
 	CBS algorithms, suites;
 };
@@ -94,13 +94,12 @@ static bool has_number(CBS numbers, uint16_t wanted)
 static struct wanted wanted_by(const SSL_CLIENT_HELLO *hello)
 {
 	const char *name = SSL_get_servername(hello->ssl, TLSEXT_NAMETYPE_host_name);
-	const SSL_CTX *ctx = SSL_get_SSL_CTX(hello->ssl);
 	struct wanted wanted = {
 	    .name = name ? str_of(name) : STR(""),
-	    .ctx = ctx,
+	    .ssl = hello->ssl,
 	    .is_tls13 = has_number(numbers_in(hello, TLSEXT_TYPE_supported_versions, true),
 	                    TLS1_3_VERSION) &&
-	                SSL_CTX_get_max_proto_version(ctx) >= TLS1_3_VERSION,
+	                SSL_get_max_proto_version(hello->ssl) >= TLS1_3_VERSION,
 	    .algorithms = numbers_in(hello, TLSEXT_TYPE_signature_algorithms, false),
 	};
 	CBS_init(&wanted.suites, hello->cipher_suites, hello->cipher_suites_len);
@@ -120,7 +119,7 @@ static bool has_one_of(CBS numbers, const uint16_t *ones)
 // A suite of ours and the client's that is for such keys.
 static bool has_suite(const struct wanted *wanted, int auth)
 {
-	const STACK_OF(SSL_CIPHER) *ours = SSL_CTX_get_ciphers(wanted->ctx);
+	const STACK_OF(SSL_CIPHER) *ours = SSL_get_ciphers(wanted->ssl);
 	for (size_t i = 0; i < sk_SSL_CIPHER_num(ours); i++) {
 		const SSL_CIPHER *each = sk_SSL_CIPHER_value(ours, i);
 		if (SSL_CIPHER_get_auth_nid(each) == auth &&

@@ -50,7 +50,8 @@ static struct str fold(struct str name, char room[FOLD_SIZE])
 }
 
 // Where our verifiers judge, attempts are counted by the user as users.db folds him,
-// whatever the mailbox, and however many domains there are that nobody has checked.
+// whatever the mailbox and the host that the client asks for, and however many domains
+// there are that nobody has checked.
 static void count_by_user(struct session *session)
 {
 	char room[FOLD_SIZE];
@@ -62,8 +63,8 @@ static void count_by_user(struct session *session)
 // What attempts are counted by; where the store judges, the name there.
 static bool find_counted(struct session *session, const char **why)
 {
-	const struct route_question question = {
-	    &session->pending->account, session->claim.user, session->claim.kind == CLAIM_plain};
+	const struct route_question question = {&session->pending->account, session->claim.user,
+	    session->claim.kind == CLAIM_plain, session->home};
 	if (is_left_to_store(session))
 		return route_find(routes_of(session), &question, &session->counted, why);
 	count_by_user(session);
@@ -153,7 +154,7 @@ bool session_identify_again(struct session *session, bool *out_refused, const ch
 	struct checked checked;
 	keep_checked(session, &checked);
 	const struct route_question question = {
-	    &checked.account, checked.login, judged->verifier == VERIFIER_backend};
+	    &checked.account, checked.login, judged->verifier == VERIFIER_backend, session->home};
 	*out_refused = !route_find(routes_of(session), &question, &session->route, why);
 	if (*out_refused || !go_by_record(session, &judged->record, why) ||
 	    !is_judged(session, why))

@@ -11,7 +11,7 @@ static struct backend *backend_for(const struct session *session, struct str dom
 {
 	const struct snapshot *snapshot = session->house->snapshot;
 	const struct routes *routes = snapshot->routes[session->listener_index];
-	return snapshot->backends[routes_backend_of_domain(routes, domain)];
+	return snapshot->backends[routes_backend_of_domain(routes, domain, session->home)];
 }
 
 static void on_challenge(struct upstream *upstream, struct str challenge)

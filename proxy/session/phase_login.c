@@ -25,7 +25,7 @@ void session_login_failed(struct session *session)
 {
 	BUG_ON(session_waits_for_client(session));
 	session_forget_secrets(session);
-	session->backend = session->house->snapshot->backends[session->listener->backend];
+	session->backend = session->house->snapshot->backends[session->home];
 	if (++session->failed_logins >= session->listener->options.max_login_attempts)
 		session_close(session, REASON_login_attempts, NULL);
 	else

@@ -110,6 +110,12 @@ void session_close(struct session *session, enum reason reason, const char *why)
 	session_enter(session, PHASE_closing);
 }
 
+void session_be_at_home(struct session *session, size_t backend)
+{
+	session->home = backend;
+	session->backend = session->house->snapshot->backends[backend];
+}
+
 void session_reply(struct session *session, enum reply reply)
 {
 	stream_write(&session->client, reply_line(reply));
@@ -365,7 +371,7 @@ void session_start(struct sessions *sessions, int fd, const struct addr *peer, s
 	join_house(session, sessions);
 	session->listener = &config->listeners[listener];
 	session->listener_index = listener;
-	session->backend = sessions->snapshot->backends[session->listener->backend];
+	session_be_at_home(session, session->listener->backend);
 	session->peer = *peer;
 	session->began = session->entered = net_now(sessions->net);
 	session->handles = 2;

@@ -90,7 +90,8 @@ struct session {
 	struct session *previous;
 	const struct listener_config *listener;
 	size_t listener_index;
-	struct backend *backend; // of the listener, or of the login that is under way
+	size_t home; // backend of the listener, or of the host that the client asked for
+	struct backend *backend; // at home, or of the login that is under way
 	uint64_t id;
 	struct addr peer;  // the client
 	struct addr via;   // the load balancer in front of it; without a family: none
@@ -144,6 +145,9 @@ struct session {
 
 // Moves to another phase; BUGs when phases.def does not allow it.
 void session_enter(struct session *session, enum phase phase);
+
+// Says which backend of the configuration it has where no rule leads to another.
+void session_be_at_home(struct session *session, size_t backend);
 
 // Goes on with a client whose address is known: takes its place among the
 // connections of that address, then TLS or the greeting.

@@ -168,6 +168,7 @@ static const struct {
     {"certificates: []", "certificates: []"},
     {"certificates: [localhost]", "certificates: [\"localhost\"]"},
     {"unknown_names: refuse", "unknown_names: refuse"},
+    {"server_names: [\"*.A.example  at store\"]", "server_names: [\"*.A.example  at store\"]"},
     {"session_tickets: false", "session_tickets: false"},
     {"login: [basic-tls, basic]", "login: [basic, basic-tls]"},
 };
@@ -328,6 +329,23 @@ static const struct {
         AT "6:77: unknown certificate \"other\"; there are \"localhost\"\n"},
     {LISTENER "certificates: [localhsot] }\n",
         AT "6:77: unknown certificate \"localhsot\"; did you mean \"localhost\"?\n"},
+    {LISTENER "server_names: [a.example at stroe] }\n",
+        AT "6:77: unknown backend \"stroe\"; did you mean \"store\"?\n"},
+    {LISTENER "server_names: [a.example at store, A.example at store] }\n",
+        AT "6:97: server_names: \"A.example\" stands twice; leave one out\n"},
+    {LISTENER "server_names: [a.example store] }\n",
+        AT "6:77: server_names: \"a.example store\" is no rule NAME at BACKEND, such as "
+           "pop.example.org at store\n"},
+    {LISTENER "server_names: [a.*.example at store] }\n",
+        AT "6:77: server_names: \"a.*.example\" is no name that a client can ask for, such as "
+           "pop.example.org or *.example.org\n"},
+    {LISTENER "server_names: [192.0.2.1 at store] }\n",
+        AT "6:77: server_names: \"192.0.2.1\" is no name that a client can ask for, such as "
+           "pop.example.org or *.example.org\n"},
+    {HEAD "  a: { bind: [\"127.0.0.1:0\"], tls: none, login: [basic], backend: store, "
+          "server_names: [a.example at store] }\n",
+        AT "6:88: server_names: without TLS no client asks for a name; set tls to stls, or leave "
+           "it out\n"},
     {LISTENER "certificates: [localhost, localhost] }\n",
         AT "6:88: certificates: localhost stands twice; leave one out\n"},
     {"backends: { store: { servers: [\"127.0.0.1:1\"] } }\n"

@@ -76,7 +76,7 @@ static void check_mapped(const struct routes *routes, size_t i)
 	struct route route = {0};
 	const char *why = NULL;
 	check(login, account_parse(login, &account));
-	const struct route_question question = {&account, login, mapped[i].as_written};
+	const struct route_question question = {&account, login, mapped[i].as_written, 0};
 	bool found = route_find(routes, &question, &route, &why);
 	check(login, found == (mapped[i].name != NULL) && (found || why));
 	if (found) {
@@ -109,10 +109,38 @@ static void test_backends_of_domains(void **state)
 	struct config *config = load(map);
 	problems_init(&problems);
 	struct routes *routes = routes_new(config, &config->listeners[0], &problems);
-	assert_int_equal(routes_backend_of_domain(routes, STR("Contoso")), 1);
-	assert_int_equal(routes_backend_of_domain(routes, STR("LAB")), 0);
-	assert_int_equal(routes_backend_of_domain(routes, STR("OTHER")), 0);
-	assert_int_equal(routes_backend_of_domain(routes, STR("")), 0);
+	assert_int_equal(routes_backend_of_domain(routes, STR("Contoso"), 0), 1);
+	assert_int_equal(routes_backend_of_domain(routes, STR("LAB"), 0), 0);
+	assert_int_equal(routes_backend_of_domain(routes, STR("OTHER"), 0), 0);
+	assert_int_equal(routes_backend_of_domain(routes, STR(""), 0), 0);
+	routes_free(&routes);
+	config_free(&config);
+}
+
+// Which backend a session has, only rules that name none, and what no rule matches, ask.
+static void test_sessions_with_another_backend(void **state)
+{
+	enum { HOME = 7 };
+	(void)state;
+	struct problems problems;
+	struct config *config = load(map);
+	problems_init(&problems);
+	struct routes *routes = routes_new(config, &config->listeners[0], &problems);
+	assert_int_equal(routes_backend_of_domain(routes, STR("Contoso"), HOME), 1);
+	assert_int_equal(routes_backend_of_domain(routes, STR("LAB"), HOME), HOME);
+	assert_int_equal(routes_backend_of_domain(routes, STR("OTHER"), HOME), HOME);
+	for (size_t i = 0; i < NUM(mapped); i++) {
+		struct account account;
+		struct route route = {0};
+		const char *why = NULL;
+		check(mapped[i].login, account_parse(mapped[i].login, &account));
+		const struct route_question question = {
+		    &account, mapped[i].login, mapped[i].as_written, HOME};
+		if (route_find(routes, &question, &route, &why))
+			check(mapped[i].login,
+			    route.backend == (mapped[i].backend ? mapped[i].backend : HOME));
+		route_done(&route);
+	}
 	routes_free(&routes);
 	config_free(&config);
 }
@@ -144,7 +172,7 @@ static void test_backends_of_domains_by_rules_for_all(void **state)
 		struct routes *routes = routes_new(config, &config->listeners[0], &problems);
 		check_str(str_of(challengers[i].map), text_str(&problems.text), STR(""));
 		check(str_of(challengers[i].map),
-		    routes_backend_of_domain(routes, str_of(challengers[i].domain)) ==
+		    routes_backend_of_domain(routes, str_of(challengers[i].domain), 0) ==
 		        challengers[i].backend);
 		routes_free(&routes);
 		config_free(&config);
@@ -177,7 +205,7 @@ static void test_too_long(void **state)
 	struct route route = {0};
 	const char *why = NULL;
 	assert_true(account_parse(login, &account));
-	const struct route_question question = {&account, login, true};
+	const struct route_question question = {&account, login, true, 0};
 	assert_false(route_find(routes, &question, &route, &why));
 	assert_string_equal(why, "the name at the backend would be too long");
 	routes_free(&routes);
@@ -232,6 +260,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_mapped),
 	    cmocka_unit_test(test_backends_of_domains),
+	    cmocka_unit_test(test_sessions_with_another_backend),
 	    cmocka_unit_test(test_backends_of_domains_by_rules_for_all),
 	    cmocka_unit_test(test_without_map),
 	    cmocka_unit_test(test_too_long),
