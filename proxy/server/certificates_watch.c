@@ -275,12 +275,20 @@ static void check_ends(
 			check_end(generation->snapshot, i);
 }
 
+static bool serves_tls(const struct snapshot *snapshot)
+{
+	for (size_t i = 0; i < snapshot->config->num_certificates; i++)
+		if (snapshot->certificates[i])
+			return true;
+	return false;
+}
+
 // NULL when nobody serves TLS.
 static struct generation *serving_tls(const struct generations *generations)
 {
 	struct generation *serving = generation_in(generations, GENERATION_serving);
-	return serving && serving->snapshot && serving->snapshot->config->num_certificates ? serving
-	                                                                                   : NULL;
+	bool is_watched = serving && serving->snapshot && serves_tls(serving->snapshot);
+	return is_watched ? serving : NULL;
 }
 
 void certificates_watch_done(struct certificates_watch *watch)

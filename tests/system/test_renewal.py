@@ -6,6 +6,7 @@ Each pair is issued by an intermediate authority, so that a chain that is not wh
 import functools
 import os
 import signal
+import ssl
 import threading
 import time
 from collections.abc import Callable
@@ -15,7 +16,7 @@ import pytest
 from certs import Certificates, make_intermediate
 from clients import Raw, until_it_works
 from popgate import Config, Event, Popgate, is_sanitized, site
-from proc import Usage, usage, wait_gone
+from proc import Usage, memory, usage, wait_gone
 from renewing import WAYS, Pair, Place, renew
 from stores import Dovecot
 
@@ -114,6 +115,32 @@ def test_sessions_go_on_and_tickets_of_the_old_pair_are_none(gate: Popgate, cert
             again.greeting()
             assert not again.tls.session_reused
             assert again.tls.getpeercert(binary_form=True) == certificates.der("pair1")
+
+
+def scalar_of(pair: Pair) -> bytes:
+    """The private number of a key on P-256, which stands in RFC 5915's structure behind its version."""
+    der = ssl.PEM_cert_to_DER_cert(pair.key.replace("PRIVATE KEY", "CERTIFICATE"))
+    head = b"\x02\x01\x01\x04\x20"
+    return der.partition(head)[2][:32]
+
+
+def holders_of(scalar: bytes, pids: list[int]) -> list[int]:
+    return [pid for pid in pids if any(number in memory(pid) for number in (scalar, scalar[::-1]))]
+
+
+def test_a_key_that_is_served_no_more_is_in_no_memory(gate: Popgate, certificates: Certificates, place: Place,
+                                                      pairs: list[Pair]) -> None:
+    pids = [gate.pid, *gate.workers()]
+    old, new = scalar_of(pairs[0]), scalar_of(pairs[2])
+    with gate.connect("implicit") as client, gate.connect("stls") as other:
+        assert holders_of(old, pids) == pids
+        renew(place, pairs[2])
+        until_it_works(lambda: assert_served(gate, certificates, pairs[2]))
+        assert holders_of(new, pids) == pids
+        assert not holders_of(old, pids)
+        for each in (client, other):
+            each.login()
+            each.ask(b"QUIT", b"+OK")
 
 
 # ---- what is not taken
