@@ -7,6 +7,7 @@
 #include "backends/fold.h"
 #include "backends/map_rule.h"
 #include "proxy/base/die.h"
+#include "proxy/net/tls_names.h"
 
 // In the place of a backend: that of the session.
 #define HOME SIZE_MAX
@@ -126,6 +127,21 @@ bool routes_lead_to(const struct routes *routes, size_t backend)
 		if (step_leads_to(&routes->steps[i], backend))
 			return true;
 	return routes->backend == backend;
+}
+
+// ---- sessions -----------------------------------------------------------
+
+size_t route_home(const struct listener_config *listener, struct str server_name)
+{
+	size_t home = listener->backend;
+	enum tls_match best = TLS_MATCH_none;
+	for (size_t i = 0; tls_name_is_host(server_name) && i < listener->num_server_names; i++) {
+		const struct server_name *each = &listener->server_names[i];
+		enum tls_match match = tls_name_match(each->name, server_name);
+		home = match > best ? each->backend : home;
+		best = match > best ? match : best;
+	}
+	return home;
 }
 
 // ---- asking -------------------------------------------------------------

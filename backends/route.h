@@ -27,6 +27,11 @@ struct routes *routes_new(
 // NULL is allowed.
 void routes_free(struct routes **routes);
 
+// The backend of a session whose client has asked in TLS for this host name (empty: for
+// none): that of server_names, where the name itself goes before one that stands for
+// many, else the listener's.
+size_t route_home(const struct listener_config *listener, struct str server_name);
+
 // Whether any rule, or the listener, leads to the backend number `backend` of the
 // configuration.
 bool routes_lead_to(const struct routes *routes, size_t backend);

@@ -122,7 +122,8 @@ static void print_user(const struct explanation *explanation)
 	struct mailbox mailbox;
 	if (!user)
 		return;
-	mailbox_find(judge->config, listener, str_of(user), &mailbox);
+	mailbox_find(judge->config, listener, str_of(explanation->options->server_name),
+	    str_of(user), &mailbox);
 	bool is_other = !mailbox.why && !str_eq(mailbox.route.name, str_of(user));
 	struct str name = is_other ? mailbox.route.name : STR("");
 	if (mailbox.why)
@@ -186,7 +187,8 @@ static void print_json_user(const struct explanation *explanation)
 	if (!explanation->options->user)
 		return;
 	struct str user = str_of(explanation->options->user);
-	mailbox_find(explanation->judge->config, explanation->listener, user, &mailbox);
+	mailbox_find(explanation->judge->config, explanation->listener,
+	    str_of(explanation->options->server_name), user, &mailbox);
 	printf(",\n    ");
 	print_json_text("user", user);
 	print_json_mailbox(explanation, &mailbox);

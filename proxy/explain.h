@@ -13,8 +13,9 @@
 struct explain_options {
 	const char *config;
 	const char *address;
-	const char *listener; // NULL: all
-	const char *user;     // NULL: not asked
+	const char *listener;    // NULL: all
+	const char *user;        // NULL: not asked
+	const char *server_name; // that the client asks for in TLS; NULL: none
 	bool json;
 };
 

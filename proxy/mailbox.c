@@ -4,9 +4,9 @@
 #include "backends/verify/verify.h"
 
 // Whether the store is told the client's own password, and so the name with it.
-static bool is_checked_by_store(const struct config *config, const struct listener_config *listener)
+static bool is_checked_by_store(const struct config *config, size_t backend)
 {
-	enum backend_login login = config->backends[listener->backend].options.login;
+	enum backend_login login = config->backends[backend].options.login;
 	return login != BACKEND_LOGIN_master && login != BACKEND_LOGIN_stored;
 }
 
@@ -21,7 +21,7 @@ static bool parse(const struct listener_config *listener, struct str user, struc
 }
 
 static const char *find(const struct config *config, const struct listener_config *listener,
-    struct str user, struct route *out)
+    size_t home, struct str user, struct route *out)
 {
 	struct problems problems;
 	struct account account;
@@ -33,17 +33,18 @@ static const char *find(const struct config *config, const struct listener_confi
 	problems_init(&problems);
 	struct routes *routes = routes_new(config, listener, &problems);
 	const struct route_question question = {
-	    &account, user, is_checked_by_store(config, listener), listener->backend};
+	    &account, user, is_checked_by_store(config, home), home};
 	bool found = routes && route_find(routes, &question, out, &why);
 	routes_free(&routes);
 	return found ? NULL : why;
 }
 
 void mailbox_find(const struct config *config, const struct listener_config *listener,
-    struct str user, struct mailbox *out)
+    struct str server_name, struct str user, struct mailbox *out)
 {
-	out->route = (struct route){.backend = listener->backend};
-	out->why = find(config, listener, user, &out->route);
+	size_t home = route_home(listener, server_name);
+	out->route = (struct route){.backend = home};
+	out->why = find(config, listener, home, user, &out->route);
 }
 
 void mailbox_done(struct mailbox *mailbox)

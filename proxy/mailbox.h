@@ -14,10 +14,10 @@ struct mailbox {
 	struct route route; // where it is, unless refused
 };
 
-// Fills *out in, which the caller gives to mailbox_done.  Reads the map's files
-// each time.
+// For a client that asks in TLS for a host name ("": for none).  Fills *out in, which the caller
+// gives to mailbox_done.  Reads the map's files each time.
 void mailbox_find(const struct config *config, const struct listener_config *listener,
-    struct str user, struct mailbox *out);
+    struct str server_name, struct str user, struct mailbox *out);
 void mailbox_done(struct mailbox *mailbox);
 
 #endif

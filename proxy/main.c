@@ -176,7 +176,7 @@ static bool read_explain_options(int argc, char **argv, struct explain_options *
 {
 	static const struct option options[] = {{"config", required_argument, NULL, 'c'},
 	    {"listener", required_argument, NULL, 'l'}, {"user", required_argument, NULL, 'u'},
-	    {"json", no_argument, NULL, 'j'}, {0}};
+	    {"server-name", required_argument, NULL, 's'}, {"json", no_argument, NULL, 'j'}, {0}};
 	int option;
 	opterr = 0;
 	while ((option = getopt_long(argc, argv, ":c:", options, NULL)) != -1)
@@ -184,6 +184,7 @@ static bool read_explain_options(int argc, char **argv, struct explain_options *
 		case 'c': out->config = optarg; break;
 		case 'l': out->listener = optarg; break;
 		case 'u': out->user = optarg; break;
+		case 's': out->server_name = optarg; break;
 		case 'j': out->json = true; break;
 		default:
 			complain(option == ':' ? "an argument is missing after" : "unknown option",
@@ -211,7 +212,7 @@ static int do_policy(int argc, char **argv)
 	if (!read_explain_options(argc, argv, &options))
 		return EXIT_USAGE;
 	bool is_test = optind + 2 == argc && !strcmp(argv[optind], "test");
-	if (!is_test || options.listener || options.user || options.json)
+	if (!is_test || options.listener || options.user || options.server_name || options.json)
 		return complain("say `popgate policy test TABLE`", "");
 	return policy_test_run(options.config, argv[optind + 1]);
 }

@@ -5,8 +5,6 @@
 // header is.
 #include "proxy/session/session_priv.h"
 
-#include "proxy/net/tls_names.h"
-
 static bool is_after_stls(const struct session *session)
 {
 	return session->listener->options.tls == LISTENER_TLS_stls;
@@ -27,21 +25,6 @@ static void enter(struct session *session)
 		stream_secure_server_after_preface(&session->client, server, exception);
 }
 
-// The name itself goes before one that stands for many.
-static void find_home(struct session *session)
-{
-	const struct listener_config *listener = session->listener;
-	struct str name = tls_server_name(session->client.tls);
-	enum tls_match best = TLS_MATCH_none;
-	for (size_t i = 0; tls_name_is_host(name) && i < listener->num_server_names; i++) {
-		const struct server_name *each = &listener->server_names[i];
-		enum tls_match match = tls_name_match(each->name, name);
-		if (match > best)
-			session_be_at_home(session, each->backend);
-		best = match > best ? match : best;
-	}
-}
-
 static void on_secured(struct session *session)
 {
 	const struct tls *tls = session->client.tls;
@@ -49,7 +32,7 @@ static void on_secured(struct session *session)
 	session->tls_cipher = tls_cipher(tls);
 	session->tls_group = tls_group(tls);
 	session->tls_resumed = tls_was_resumed(tls);
-	find_home(session);
+	session_be_at_home(session, route_home(session->listener, tls_server_name(tls)));
 	session_enter(session, is_after_stls(session) ? PHASE_command : PHASE_greeting);
 }
 

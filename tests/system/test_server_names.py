@@ -122,3 +122,12 @@ def test_what_a_listener_cannot_do_at_its_own_backend_it_cannot_do_there(config:
     done = run_command("check", "-c", str(workdir / "popgate.yaml"))
     assert done.returncode == 1
     assert 'listener "pop3s" cannot log in at backend "other"' in done.stderr + done.stdout
+
+
+@pytest.mark.parametrize(("name", "wanted"), [("y.b.test", "other"), ("unknown.test", "store"), (None, "store")])
+def test_explain_says_where_the_name_leads(config: Config, workdir: Path, name: str | None, wanted: str) -> None:
+    (workdir / "popgate.yaml").write_text(json.dumps(config))
+    asked = ["--server-name", name] if name else []
+    said = run_command("explain", "192.0.2.1", "--listener", "pop3s", "--user", "anna", *asked, "-c",
+                       str(workdir / "popgate.yaml")).stdout
+    assert f"user: anna logs in at backend {wanted}," in said
