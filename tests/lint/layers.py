@@ -21,6 +21,7 @@ LAYERS = {
 LIBRARIES = {
     "uv.h": ["proxy/net/"],
     "ares.h": ["proxy/net/resolve.c"],
+    "curl/": ["proxy/net/fetch.c"],
     "yaml.h": ["proxy/config/"],
     "systemd/": ["proxy/server/"],
     "seccomp.h": ["proxy/server/"],
