@@ -218,6 +218,23 @@ static void check_binds(
 	}
 }
 
+// Each way to a response has an option of its own.
+void check_certificate(const struct config *config, const struct certificate_config *certificate,
+    struct problems *problems)
+{
+	const struct certificate_options *options = &certificate->options;
+	const struct place *places = certificate->places;
+	if (options->ocsp == CERTIFICATE_OCSP_file && !*options->ocsp_file)
+		problems_add(problems, config->path, places[CERTIFICATE_OPTION_ocsp],
+		    "ocsp: file needs ocsp_file");
+	if (options->ocsp != CERTIFICATE_OCSP_file && *options->ocsp_file)
+		problems_add(problems, config->path, places[CERTIFICATE_OPTION_ocsp_file],
+		    "ocsp_file: only ocsp: file uses it; leave it out, or set ocsp");
+	if (options->ocsp != CERTIFICATE_OCSP_fetch && *options->ocsp_url)
+		problems_add(problems, config->path, places[CERTIFICATE_OPTION_ocsp_url],
+		    "ocsp_url: only ocsp: fetch uses it; leave it out, or set ocsp");
+}
+
 // The options of login: master come together, and without it mean nothing.
 static void check_master(
     const struct config *config, const struct backend_config *backend, struct problems *problems)

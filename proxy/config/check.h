@@ -8,6 +8,9 @@
 
 #include "proxy/config/config.h"
 
+void check_certificate(const struct config *config, const struct certificate_config *certificate,
+    struct problems *problems);
+
 void check_backend(
     const struct config *config, const struct backend_config *backend, struct problems *problems);
 

@@ -102,11 +102,14 @@ static void read_certificates(const struct load *load)
 	for (size_t i = 0; i < node_count(map); i++) {
 		struct certificate_config *certificate =
 		    &config->certificates[config->num_certificates++];
+		unsigned problems_before = load->problems->num;
 		certificate->name = part_read_name(load, map, i);
 		certificate->place = node_key_place(map, i);
 		struct part part = part_of_certificate(certificate);
 		part_put_defaults(load, &part);
 		part_read_named(load, &part, map, i);
+		if (load->problems->num == problems_before)
+			check_certificate(config, certificate, load->problems);
 	}
 }
 

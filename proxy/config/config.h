@@ -24,6 +24,7 @@
 
 enum listener_tls { LISTENER_TLS_implicit, LISTENER_TLS_stls, LISTENER_TLS_none };
 enum unknown_names { UNKNOWN_NAMES_serve, UNKNOWN_NAMES_refuse };
+enum certificate_ocsp { CERTIFICATE_OCSP_off, CERTIFICATE_OCSP_file, CERTIFICATE_OCSP_fetch };
 enum backend_tls { BACKEND_TLS_none, BACKEND_TLS_stls, BACKEND_TLS_tls };
 
 // How popgate logs in at a backend (backends/login/logins.def).

@@ -79,6 +79,13 @@ static const struct option_word unknown_names_words[] = {
     LAST,
 };
 
+static const struct option_word certificate_ocsp_words[] = {
+    WORD("off", CERTIFICATE_OCSP_off),
+    WORD("file", CERTIFICATE_OCSP_file),
+    WORD("fetch", CERTIFICATE_OCSP_fetch),
+    LAST,
+};
+
 static const struct option_word access_words[] = {
     WORD("allow", ACCESS_allow),
     WORD("deny", ACCESS_deny),
@@ -188,6 +195,19 @@ static bool check_reply(struct str item, struct text *why)
 		return false;
 	}
 	return true;
+}
+
+static bool check_url(struct str item, struct text *why)
+{
+	struct str scheme, rest;
+	bool sound = str_cut(item, ':', &scheme, &rest) &&
+	             (str_eq_nocase(scheme, STR("http")) || str_eq_nocase(scheme, STR("https"))) &&
+	             str_starts_nocase(rest, STR("//")) && rest.len > 2;
+	for (size_t i = 0; i < item.len; i++)
+		sound = sound && item.at[i] > ' ' && item.at[i] < 0x7f;
+	if (!sound && item.len)
+		text_addf(why, "%s is not a URL, such as http://ocsp.example.org/", shown(item).at);
+	return sound || !item.len;
 }
 
 static bool check_bind(struct str item, struct text *why)

@@ -26,6 +26,10 @@
 #define SOUND LISTENER "}\n"
 
 // The same for a backend, in line 2.
+#define CERTIFICATE "certificates:\n  localhost: { chain: a, key: b, "
+#define CERTIFICATE_END                                                                            \
+	"}\nbackends: { store: { servers: [\"127.0.0.1:1110\"] } }\n"                              \
+	"listeners: { a: { bind: [\"127.0.0.1:0\"], tls: stls, backend: store } }\n"
 #define BACKEND "backends:\n  store: { servers: [\"127.0.0.1:1110\"], "
 #define BACKEND_END                                                                                \
 	"}\n"                                                                                      \
@@ -358,6 +362,15 @@ static const struct {
     {HEAD "  a: { bind: [\"[::]:1\"], tls: stls, backend: store }\n"
           "  b: { bind: [\"[0::0]:1\"], tls: stls, backend: store }\n",
         AT "7:14: bind: \"[0::0]:1\" is already bound by listener \"a\"; leave one out\n"},
+    {CERTIFICATE "ocsp: file " CERTIFICATE_END, AT "2:40: ocsp: file needs ocsp_file\n"},
+    {CERTIFICATE "ocsp: fetch, ocsp_file: c " CERTIFICATE_END,
+        AT "2:58: ocsp_file: only ocsp: file uses it; leave it out, or set ocsp\n"},
+    {CERTIFICATE "ocsp_url: \"http://a\" " CERTIFICATE_END,
+        AT "2:44: ocsp_url: only ocsp: fetch uses it; leave it out, or set ocsp\n"},
+    {CERTIFICATE "ocsp: fetch, ocsp_url: \"file:///a\" " CERTIFICATE_END,
+        AT "2:57: ocsp_url: \"file:///a\" is not a URL, such as http://ocsp.example.org/\n"},
+    {CERTIFICATE "ocsp: always " CERTIFICATE_END,
+        AT "2:40: ocsp: must be off, file or fetch, not \"always\"\n"},
     {BACKEND "tls: none, verify_name: a " BACKEND_END,
         AT "2:65: verify_name: with tls: none there is no certificate to check; leave it out, or "
            "set tls to stls or tls\n"},
