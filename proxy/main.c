@@ -10,6 +10,7 @@
 #include "policy/report.h"
 #include "proxy/config/render.h"
 #include "proxy/explain.h"
+#include "proxy/net/fetch.h"
 #include "proxy/net/tls.h"
 #include "proxy/server/helper_probe.h"
 #include "proxy/server/supervisor.h"
@@ -268,6 +269,8 @@ static const struct command *find_command(const char *name)
 
 int main(int argc, char **argv)
 {
+	if (argc == 2 && !strcmp(argv[0], FETCH_NAME))
+		return fetch_run(argv[1]);
 	if (argc < 2)
 		return complain("what to do?", "");
 	const struct command *command = find_command(argv[1]);
