@@ -13,6 +13,7 @@
 #include "proxy/net/fetch.h"
 #include "proxy/net/tls.h"
 #include "proxy/server/helper_probe.h"
+#include "proxy/server/staples.h"
 #include "proxy/server/supervisor.h"
 #include "proxy/session/snapshot.h"
 #include "proxy/user.h"
@@ -122,6 +123,24 @@ static bool report_winbind(const struct config *config, bool *out_works)
 	return finding != HELPER_FINDING_none;
 }
 
+// Such a file may come later, or a fresher one.
+static bool report_staples(const struct snapshot *snapshot)
+{
+	bool all_good = true;
+	for (size_t i = 0; i < snapshot->config->num_certificates; i++) {
+		char room[512];
+		struct text why = TEXT(room);
+		const struct certificate_config *config = &snapshot->config->certificates[i];
+		if (config->options.ocsp != CERTIFICATE_OCSP_file || !snapshot->certificates[i] ||
+		    staples_try_file(snapshot->certificates[i], config->options.ocsp_file, &why))
+			continue;
+		printf("certificate %s: ocsp_file %s: %s\n", config->name,
+		    config->options.ocsp_file, room);
+		all_good = false;
+	}
+	return all_good;
+}
+
 // What the rules cover, and what should be looked at though it is no problem.
 static int report(const char *path, const struct snapshot *snapshot)
 {
@@ -131,12 +150,15 @@ static int report(const char *path, const struct snapshot *snapshot)
 	report_policies(snapshot->config, &snapshot->rulebook, &warnings);
 	if (!report_winbind(snapshot->config, &winbind_works))
 		return EXIT_FAILURE;
+	bool staples_are_good = report_staples(snapshot);
 	fputs(warnings.room, stdout);
 	printf("%s: no problems", path);
 	if (warnings.num)
 		printf(", but %u of the rules should be looked at", warnings.num);
 	if (!winbind_works)
 		printf(", but winbind should be looked at");
+	if (!staples_are_good)
+		printf(", but OCSP responses should be looked at");
 	printf("\n");
 	return EXIT_SUCCESS;
 }

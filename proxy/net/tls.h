@@ -61,7 +61,12 @@ void tls_certificate_free(struct tls_certificate **certificate);
 // What it was made with, as long as it has an owner; all of it stays the certificate's.
 struct tls_certificate_options tls_certificate_contents(const struct tls_certificate *certificate);
 struct str tls_certificate_leaf(const struct tls_certificate *certificate); // DER
+// The one behind it in the chain; "" when there is none.
+struct str tls_certificate_issuer(const struct tls_certificate *certificate);
 struct str tls_certificate_end_point(const struct tls_certificate *certificate);
+
+// Another OCSP response, for handshakes that begin from now on; "" for none; copied.
+void tls_certificate_set_staple(struct tls_certificate *certificate, struct str staple);
 
 // Whether two show clients the same chain; then they have the same key.
 bool tls_certificate_has_chain_of(

@@ -156,6 +156,18 @@ bool tls_certificate_attach(struct tls *tls, struct tls_certificate *certificate
 	       SSL_set_ocsp_response(tls->ssl, (const uint8_t *)staple.at, staple.len);
 }
 
+// Connections have a copy of their own.
+void tls_certificate_set_staple(struct tls_certificate *certificate, struct str staple)
+{
+	drop(&certificate->staple);
+	certificate->staple = copy(staple);
+}
+
+struct str tls_certificate_issuer(const struct tls_certificate *certificate)
+{
+	return certificate->num_chain > 1 ? tls_der(certificate->chain[1]) : STR("");
+}
+
 struct str tls_certificate_end_point(const struct tls_certificate *certificate)
 {
 	return certificate->end_point;

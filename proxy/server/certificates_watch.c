@@ -127,7 +127,7 @@ static int make_parcel(const struct snapshot *snapshot, size_t i)
 	return parcel;
 }
 
-static void send_to_all(struct generation *generation, size_t i)
+void certificates_send(struct generation *generation, size_t i)
 {
 	int parcel = make_parcel(generation->snapshot, i);
 	for (size_t k = 0; k < generation->num_workers; k++)
@@ -153,7 +153,7 @@ static void send_again(struct generation *generation)
 		generation->workers[i].lacks_certificate = false;
 	for (size_t i = 0; i < generation->snapshot->config->num_certificates; i++)
 		if (generation->snapshot->certificates[i])
-			send_to_all(generation, i);
+			certificates_send(generation, i);
 }
 
 // ---- judging ------------------------------------------------------------
@@ -196,7 +196,7 @@ static bool take(
 		return is_same;
 	}
 	snapshot_replace_certificate(snapshot, i, certificate);
-	send_to_all(generation, i);
+	certificates_send(generation, i);
 	log_replaced(snapshot, i);
 	check_end(snapshot, i);
 	return true;

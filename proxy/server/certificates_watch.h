@@ -51,6 +51,10 @@ void certificates_watch_tick(
 uint64_t certificates_watch_next_due(
     const struct certificates_watch *watch, const struct generations *generations);
 
+// Sends the certificate at that index of the snapshot, as it is there now, to the
+// generation's workers.
+void certificates_send(struct generation *generation, size_t index);
+
 void certificates_watch_done(struct certificates_watch *watch);
 
 #endif

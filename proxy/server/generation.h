@@ -67,7 +67,7 @@ struct generations {
 	struct ledger *ledger;
 	struct host_answers *host_answers;
 	struct helpers helpers;
-	int private_fds[3]; // of the supervisor's, closed in workers; -1: none
+	int private_fds[4]; // of the supervisor's, closed in workers; -1: none
 };
 
 // A new generation in state starting, its workers forked.  Takes over snapshot,

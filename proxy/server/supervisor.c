@@ -28,6 +28,7 @@
 #include "proxy/server/certificates_watch.h"
 #include "proxy/server/helper_probe.h"
 #include "proxy/server/notify.h"
+#include "proxy/server/staples.h"
 #include "proxy/server/tables_watch.h"
 #include "proxy/server/trial.h"
 #include "proxy/server/upgrade.h"
@@ -40,7 +41,7 @@ enum {
 	POLL_FDS_FEW = 16,
 };
 
-enum { FD_SIGNALS, FD_TRIAL, FD_PROBE }; // indices into private_fds
+enum { FD_SIGNALS, FD_TRIAL, FD_PROBE, FD_STAPLES }; // indices into private_fds
 
 // Why a new generation is being started, and how its fate is called.
 struct occasion {
@@ -69,6 +70,7 @@ struct supervisor {
 	struct helper_probe probe;
 	struct tables_watch tables_watch;
 	struct certificates_watch certificates_watch;
+	struct staples staples;
 	struct users_watch users_watch;
 	struct pollfd *fds;
 	size_t cap_fds;
@@ -95,6 +97,7 @@ static void stop(struct supervisor *supervisor, int exit_status)
 	drain_all(supervisor);
 	trial_kill(&supervisor->trial);
 	helper_probe_stop(&supervisor->probe);
+	staples_stop(&supervisor->staples);
 }
 
 static void end_all(struct supervisor *supervisor)
@@ -172,6 +175,7 @@ static bool start_generation(
 	        (helpers = helper_command_new(&config->winbind, &identity, why))) &&
 	    (plan = sockets_plan(&generations->sockets, config, num_workers, why)) &&
 	    log_open(str_of(log->target), log->format, log->level, why)) {
+		staples_put(&supervisor->staples, snapshot);
 		generation_start(generations, snapshot, plan, helpers, &identity, num_workers);
 		return true;
 	}
@@ -339,7 +343,7 @@ static void reap(struct supervisor *supervisor)
 		helper_probe_reaped(&supervisor->probe, pid);
 		if (pid == supervisor->trial.pid)
 			finish_trial(supervisor, status);
-		else
+		else if (!staples_reaped(&supervisor->staples, pid, status))
 			generations_reaped(&supervisor->generations, pid, status);
 	}
 }
@@ -375,6 +379,7 @@ static int timeout_of(const struct supervisor *supervisor)
 	    due, users_watch_next_due(&supervisor->users_watch, &supervisor->generations));
 	due = clock_earlier(due,
 	    certificates_watch_next_due(&supervisor->certificates_watch, &supervisor->generations));
+	due = clock_earlier(due, staples_next_due(&supervisor->staples, &supervisor->generations));
 	due = clock_earlier(due, supervisor->probe.deadline_ms);
 	if (due == CLOCK_NEVER)
 		return -1;
@@ -383,11 +388,12 @@ static int timeout_of(const struct supervisor *supervisor)
 
 static void wait_for_news(struct supervisor *supervisor)
 {
-	size_t num = 3;
+	size_t num = 4;
 	supervisor->fds[0] =
 	    (struct pollfd){supervisor->generations.private_fds[FD_SIGNALS], POLLIN, 0};
 	supervisor->fds[1] = (struct pollfd){supervisor->trial.output, POLLIN, 0};
 	supervisor->fds[2] = (struct pollfd){supervisor->probe.output, POLLIN, 0};
+	supervisor->fds[3] = (struct pollfd){supervisor->staples.fetcher.output, POLLIN, 0};
 	generations_poll(&supervisor->generations, &supervisor->fds, &num, &supervisor->cap_fds);
 	// Everything is non-blocking and cheap to ask, so which it was does not matter.
 	(void)poll(supervisor->fds, num, timeout_of(supervisor));
@@ -399,6 +405,7 @@ static void note_private(struct supervisor *supervisor)
 	int *private_fds = supervisor->generations.private_fds;
 	private_fds[FD_TRIAL] = supervisor->trial.output;
 	private_fds[FD_PROBE] = supervisor->probe.output;
+	private_fds[FD_STAPLES] = supervisor->staples.fetcher.output;
 }
 
 static void advance(struct supervisor *supervisor)
@@ -406,6 +413,7 @@ static void advance(struct supervisor *supervisor)
 	uint64_t now = clock_ms();
 	trial_tick(&supervisor->trial, now);
 	tick_probe(supervisor, now);
+	staples_tick(&supervisor->staples, &supervisor->generations, now);
 	settle_start(supervisor);
 	note_private(supervisor);
 	generations_tick(&supervisor->generations, now);
@@ -419,7 +427,8 @@ static void advance(struct supervisor *supervisor)
 static bool is_running(const struct supervisor *supervisor)
 {
 	return supervisor->life == LIFE_running || supervisor->generations.newest ||
-	       supervisor->generations.helpers.first || supervisor->trial.pid;
+	       supervisor->generations.helpers.first || supervisor->trial.pid ||
+	       supervisor->staples.fetcher.pid;
 }
 
 static bool open_signals(struct supervisor *supervisor)
@@ -545,7 +554,7 @@ int supervisor_run(const char *config_path, char **argv)
 	    .argv = argv,
 	    .binary = find_binary(argv[0]),
 	    .occasion = &first_start,
-	    .generations.private_fds = {-1, -1, -1},
+	    .generations.private_fds = {-1, -1, -1, -1},
 	    .fds = xcalloc(POLL_FDS_FEW, sizeof(struct pollfd)),
 	    .cap_fds = POLL_FDS_FEW,
 	    .exit_status = EXIT_FAILURE,
@@ -553,8 +562,10 @@ int supervisor_run(const char *config_path, char **argv)
 	};
 	trial_init(&supervisor.trial);
 	helper_probe_init(&supervisor.probe);
+	staples_init(&supervisor.staples);
 	if (prepare(&supervisor))
 		serve(&supervisor);
+	staples_done(&supervisor.staples);
 	limits_free(&supervisor.generations.limits);
 	ledger_free(&supervisor.generations.ledger);
 	host_answers_free(&supervisor.generations.host_answers);

@@ -9,6 +9,7 @@
 #include "backends/route.h"
 #include "backends/verify/verify.h"
 #include "certs/load.h"
+#include "certs/ocsp.h"
 #include "certs/trust.h"
 #include "policy/range.h"
 #include "proxy/base/die.h"
@@ -31,13 +32,36 @@ static bool is_served(const struct config *config, size_t certificate)
 	return false;
 }
 
+// Whether anybody could say that the certificate is not revoked; a file may come later.
+static void check_ocsp(const struct snapshot *snapshot, size_t i, struct problems *problems)
+{
+	char room[512], url_room[OCSP_URL_MAX + 1];
+	struct text why = TEXT(room), url = TEXT(url_room);
+	const struct certificate_config *config = &snapshot->config->certificates[i];
+	const struct tls_certificate *certificate = snapshot->certificates[i];
+	struct ocsp_subject subject = {
+	    tls_certificate_leaf(certificate), tls_certificate_issuer(certificate)};
+	if (config->options.ocsp == CERTIFICATE_OCSP_off)
+		return;
+	if (ocsp_subject_check(&subject, &why) && config->options.ocsp == CERTIFICATE_OCSP_fetch &&
+	    !*config->options.ocsp_url && !ocsp_find_url(subject.leaf, &url))
+		text_add(&why, STR("the certificate names no responder; set ocsp_url, or leave "
+		                   "ocsp out"));
+	if (why.len)
+		problems_add(problems, snapshot->config->path,
+		    config->places[CERTIFICATE_OPTION_ocsp], "certificate \"%s\": ocsp: %s",
+		    config->name, room);
+}
+
 static void load_certificate(struct snapshot *snapshot, size_t i, struct problems *problems)
 {
 	char room[512];
 	struct text why = TEXT(room);
 	const struct certificate_config *config = &snapshot->config->certificates[i];
 	snapshot->certificates[i] = certs_load(config->options.chain, config->options.key, &why);
-	if (!snapshot->certificates[i])
+	if (snapshot->certificates[i])
+		check_ocsp(snapshot, i, problems);
+	else
 		problems_add(problems, snapshot->config->path, config->place,
 		    "certificate \"%s\": %s", config->name, room);
 }
