@@ -13,26 +13,6 @@
 
 enum { LINE = 2 * USERS_KEY_SIZE + 1 };
 
-static bool is_private(FILE *file, const char *path, struct text *why)
-{
-	struct stat status;
-	if (fstat(fileno(file), &status) < 0) {
-		text_addf(why, "cannot read the key file %s: %s", path, strerror(errno));
-		return false;
-	}
-	if (status.st_uid != 0 && status.st_uid != geteuid())
-		text_addf(why,
-		    "the key file %s belongs to another user, who can read it; as root: "
-		    "chown root %s",
-		    path, path);
-	else if (status.st_mode & (S_IRWXG | S_IRWXO))
-		text_addf(why,
-		    "the key file %s can be read or written by others than its owner; do: "
-		    "chmod 600 %s",
-		    path, path);
-	return !why->len;
-}
-
 static bool read_key(
     FILE *file, const char *path, uint8_t out_key[USERS_KEY_SIZE], struct text *why)
 {
@@ -59,7 +39,7 @@ bool users_key_load(const char *path, uint8_t out_key[USERS_KEY_SIZE], struct te
 		return false;
 	}
 	setvbuf(file, NULL, _IONBF, 0); // no copy of the key that nobody wipes
-	bool loaded = is_private(file, path, why) && read_key(file, path, out_key, why);
+	bool loaded = file_is_private(file, path, why) && read_key(file, path, out_key, why);
 	fclose(file);
 	return loaded;
 }

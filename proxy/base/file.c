@@ -27,3 +27,23 @@ const char *file_problem(void)
 {
 	return errno == NOT_ORDINARY ? "it is no ordinary file" : strerror(errno);
 }
+
+bool file_is_private(FILE *file, const char *path, struct text *why)
+{
+	struct stat status;
+	if (fstat(fileno(file), &status) < 0) {
+		text_addf(why, "cannot read the key file %s: %s", path, strerror(errno));
+		return false;
+	}
+	if (status.st_uid != 0 && status.st_uid != geteuid())
+		text_addf(why,
+		    "the key file %s belongs to another user, who can read it; as root: "
+		    "chown root %s",
+		    path, path);
+	else if (status.st_mode & (S_IRWXG | S_IRWXO))
+		text_addf(why,
+		    "the key file %s can be read or written by others than its owner; do: "
+		    "chmod 600 %s",
+		    path, path);
+	return !why->len;
+}

@@ -7,10 +7,17 @@
 
 #include <stdio.h>
 
+#include "proxy/base/text.h"
+
 // For reading; the caller closes it.  NULL with errno set.
 FILE *file_open(const char *path);
 
 // What errno says after file_open, for people.
 const char *file_problem(void);
+
+// For files of keys: whether nobody but the owner, who is root or we, can read or
+// write it.  False with the reason in *why.
+__attribute__((warn_unused_result)) bool file_is_private(
+    FILE *file, const char *path, struct text *why);
 
 #endif
