@@ -7,7 +7,7 @@
 #include "proxy/config/options.h"
 #include "proxy/config/server_name.h"
 
-enum { RESOLVER_SERVERS = 4 };
+enum { RESOLVER_SERVERS = 4, TICKET_ROTATIONS = 32 };
 
 // Certificates or backends, seen as a list of names.
 struct names {
@@ -271,6 +271,20 @@ void check_backend(
 		    "verify: false would accept any certificate, fingerprint only one; "
 		    "leave one of them out");
 	check_master(config, backend, problems);
+}
+
+void check_site(const struct config *config, struct problems *problems)
+{
+	const struct site_options *site = &config->site;
+	if (site->ticket_lifetime / TICKET_ROTATIONS > site->ticket_rotation)
+		problems_add(problems, config->path,
+		    config->site_places[SITE_OPTION_ticket_lifetime].line
+		        ? config->site_places[SITE_OPTION_ticket_lifetime]
+		        : config->site_places[SITE_OPTION_ticket_rotation],
+		    "ticket_lifetime: may be %d times ticket_rotation at most, since every key is "
+		    "kept "
+		    "for so long; give keys a longer time, or tickets a shorter one",
+		    TICKET_ROTATIONS);
 }
 
 void check_resolver(const struct config *config, struct problems *problems)

@@ -14,6 +14,8 @@ void check_certificate(const struct config *config, const struct certificate_con
 void check_backend(
     const struct config *config, const struct backend_config *backend, struct problems *problems);
 
+void check_site(const struct config *config, struct problems *problems);
+
 void check_resolver(const struct config *config, struct problems *problems);
 
 // Who judges logins at a listener, and whether the store can be told of them.

@@ -221,6 +221,7 @@ static void read_all(const struct load *load)
 	if (!part_is_map(load, load->root, "the file"))
 		return;
 	read_single(load, &site, load->root);
+	check_site(load->config, load->problems);
 	read_single(load, &log, find_map(load, log.section->key));
 	read_single(load, &geoip, find_map(load, geoip.section->key));
 	read_single(load, &resolver, find_map(load, resolver.section->key));

@@ -29,6 +29,7 @@ struct tls;
 struct tls_certificate;
 struct tls_server;
 struct tls_client;
+struct tickets;
 
 // Certificates in a chain, of ours or a peer's.
 enum { TLS_CHAIN_MAX = 16 };
@@ -109,6 +110,11 @@ void tls_server_free(struct tls_server **server);
 // with what they had.
 void tls_server_replace(
     struct tls_server *server, size_t index, struct tls_certificate *certificate);
+
+// Has tickets sealed and opened with these keys, to live so long from each handshake
+// (in TLS 1.2 from the first).  `tickets` must outlive the connections.
+void tls_server_share_tickets(
+    struct tls_server *server, const struct tickets *tickets, uint32_t lifetime_s);
 
 // ---- clients ------------------------------------------------------------
 

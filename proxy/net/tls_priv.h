@@ -1,8 +1,9 @@
 // tls_priv.h: what the files of the TLS layer share, and nobody else sees.
 //
 // tls.c is one connection, tls_certificate.c a certificate to serve, tls_server.c what
-// a listener serves, tls_choice.c which certificate that is for a client, tls_client.c
-// what stores are asked for, tls_context.c what both kinds of context have in common.
+// a listener serves, tls_choice.c which certificate that is for a client,
+// tls_tickets.c how sessions are resumed, tls_client.c what stores are asked for,
+// tls_context.c what both kinds of context have in common.
 #ifndef POPGATE_PROXY_NET_TLS_PRIV_H
 #define POPGATE_PROXY_NET_TLS_PRIV_H
 
@@ -34,6 +35,7 @@ struct tls_server {
 	struct tls_place *places;
 	size_t num_places;
 	bool refuse_unknown_names;
+	const struct tickets *tickets; // NULL: BoringSSL makes keys of its own
 };
 
 struct tls_client {

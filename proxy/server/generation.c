@@ -118,11 +118,17 @@ static _Noreturn void become_worker(const struct generations *generations,
 		log_why(LOG_start_failed, "worker: cannot listen: %s", strerror(errno));
 		exit(EXIT_FAILURE);
 	}
+	if (!tickets_be_reader(generations->tickets)) {
+		log_why(
+		    LOG_start_failed, "worker: cannot map the ticket keys: %s", strerror(errno));
+		exit(EXIT_FAILURE);
+	}
 	struct worker_start start = {
 	    .snapshot = generation->snapshot,
 	    .limits = generations->limits,
 	    .ledger = generations->ledger,
 	    .host_answers = generations->host_answers,
+	    .tickets = generations->tickets,
 	    .num_workers = generation->num_workers,
 	    .id = generation->workers[slot].id,
 	    .channel = channel,

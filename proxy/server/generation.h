@@ -66,6 +66,7 @@ struct generations {
 	struct limits *limits;
 	struct ledger *ledger;
 	struct host_answers *host_answers;
+	struct tickets *tickets;
 	struct helpers helpers;
 	int private_fds[4]; // of the supervisor's, closed in workers; -1: none
 };

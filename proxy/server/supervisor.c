@@ -30,6 +30,7 @@
 #include "proxy/server/notify.h"
 #include "proxy/server/staples.h"
 #include "proxy/server/tables_watch.h"
+#include "proxy/server/ticket_keys.h"
 #include "proxy/server/trial.h"
 #include "proxy/server/upgrade.h"
 #include "proxy/server/users_watch.h"
@@ -72,6 +73,7 @@ struct supervisor {
 	struct certificates_watch certificates_watch;
 	struct staples staples;
 	struct users_watch users_watch;
+	struct ticket_keys ticket_keys;
 	struct pollfd *fds;
 	size_t cap_fds;
 };
@@ -176,6 +178,7 @@ static bool start_generation(
 	    (plan = sockets_plan(&generations->sockets, config, num_workers, why)) &&
 	    log_open(str_of(log->target), log->format, log->level, why)) {
 		staples_put(&supervisor->staples, snapshot);
+		ticket_keys_prepare(&supervisor->ticket_keys, generations, config, clock_ms());
 		generation_start(generations, snapshot, plan, helpers, &identity, num_workers);
 		return true;
 	}
@@ -380,6 +383,8 @@ static int timeout_of(const struct supervisor *supervisor)
 	due = clock_earlier(due,
 	    certificates_watch_next_due(&supervisor->certificates_watch, &supervisor->generations));
 	due = clock_earlier(due, staples_next_due(&supervisor->staples, &supervisor->generations));
+	due = clock_earlier(
+	    due, ticket_keys_next_due(&supervisor->ticket_keys, &supervisor->generations));
 	due = clock_earlier(due, supervisor->probe.deadline_ms);
 	if (due == CLOCK_NEVER)
 		return -1;
@@ -419,6 +424,7 @@ static void advance(struct supervisor *supervisor)
 	generations_tick(&supervisor->generations, now);
 	tables_watch_tick(&supervisor->tables_watch, &supervisor->generations, now);
 	certificates_watch_tick(&supervisor->certificates_watch, &supervisor->generations, now);
+	ticket_keys_tick(&supervisor->ticket_keys, &supervisor->generations, now);
 	supervisor->wants_reload |=
 	    users_watch_tick(&supervisor->users_watch, &supervisor->generations, now);
 	grant_wishes(supervisor);
@@ -519,6 +525,16 @@ static bool open_host_answers(struct generations *generations)
 	return generations->host_answers;
 }
 
+// After an upgrade from another version clients shake hands in full once.
+static bool open_tickets(struct generations *generations)
+{
+	if (!generations->tickets)
+		generations->tickets = tickets_new();
+	if (!generations->tickets)
+		log_why(LOG_start_failed, "cannot make the shared pages: %s", strerror(errno));
+	return generations->tickets;
+}
+
 static bool prepare(struct supervisor *supervisor)
 {
 	int state = upgrade_inherited();
@@ -530,7 +546,8 @@ static bool prepare(struct supervisor *supervisor)
 		return false;
 	}
 	return open_limits(supervisor) && open_ledger(supervisor) &&
-	       open_host_answers(&supervisor->generations);
+	       open_host_answers(&supervisor->generations) &&
+	       open_tickets(&supervisor->generations);
 }
 
 static void serve(struct supervisor *supervisor)
@@ -570,6 +587,7 @@ int supervisor_run(const char *config_path, char **argv)
 	ledger_free(&supervisor.generations.ledger);
 	host_answers_free(&supervisor.generations.host_answers);
 	certificates_watch_done(&supervisor.certificates_watch);
+	tickets_free(&supervisor.generations.tickets);
 	if (supervisor.generations.private_fds[FD_SIGNALS] >= 0)
 		close(supervisor.generations.private_fds[FD_SIGNALS]);
 	free(supervisor.fds);

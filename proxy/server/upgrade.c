@@ -1,11 +1,12 @@
 // upgrade.c: the state of the supervisor, to and from text.  See upgrade.h.
 //
-//     popgate-state 4
+//     popgate-state 5
 //     drain-timeout 3600000
 //     log 0 2 /var/log/popgate.log
 //     limits 5
 //     ledger 6
 //     host-answers 8
+//     tickets 9
 //     last-generation 7
 //     bound [::]:995 [::]:995 pop3s       as configured, as bound, listener
 //     socket 6                            belongs to the bound above
@@ -25,9 +26,10 @@
 
 #include "proxy/base/die.h"
 #include "proxy/base/log.h"
+#include "proxy/net/tickets.h"
 #include "proxy/server/clock.h"
 
-enum { VERSION = 4, FIELDS_MAX = 5 };
+enum { VERSION = 5, FIELDS_MAX = 5 };
 
 static const char variable[] = "POPGATE_UPGRADE";
 
@@ -107,6 +109,7 @@ static void write_state(FILE *out, const struct upgrade_state *state)
 	fprintf(out, "limits %d\n", limits_fd(generations->limits));
 	fprintf(out, "ledger %d\n", ledger_fd(generations->ledger));
 	fprintf(out, "host-answers %d\n", host_answers_fd(generations->host_answers));
+	fprintf(out, "tickets %d\n", tickets_fd(generations->tickets));
 	fprintf(out, "last-generation %u\n", generations->last_number);
 	for (const struct bound *b = generations->sockets.bounds; b; b = b->next)
 		write_bound(out, b);
@@ -150,6 +153,7 @@ static void keep_all_open(const struct generations *generations, bool keep)
 	keep_open(limits_fd(generations->limits), keep);
 	keep_open(ledger_fd(generations->ledger), keep);
 	keep_open(host_answers_fd(generations->host_answers), keep);
+	keep_open(tickets_fd(generations->tickets), keep);
 	for (const struct bound *b = generations->sockets.bounds; b; b = b->next)
 		for (size_t i = 0; i < b->num_fds; i++)
 			keep_open(b->fds[i], keep);
@@ -283,6 +287,17 @@ static bool read_host_answers(struct reader *reader, const struct str *fields)
 	return true;
 }
 
+static bool read_tickets(struct reader *reader, const struct str *fields)
+{
+	int fd;
+	if (!read_fd(fields[0], &fd) || reader->generations->tickets)
+		return false;
+	reader->generations->tickets = tickets_open(fd);
+	if (!reader->generations->tickets)
+		close(fd);
+	return true;
+}
+
 static bool read_last_generation(struct reader *reader, const struct str *fields)
 {
 	uint64_t number;
@@ -389,6 +404,7 @@ static const struct line_kind {
     {"limits", 1, false, read_limits},
     {"ledger", 1, false, read_ledger},
     {"host-answers", 1, false, read_host_answers},
+    {"tickets", 1, false, read_tickets},
     {"last-generation", 1, false, read_last_generation},
     {"bound", 3, true, read_bound},
     {"socket", 1, false, read_socket},

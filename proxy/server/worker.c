@@ -18,6 +18,7 @@
 #include "policy/tables.h"
 #include "proxy/base/die.h"
 #include "proxy/net/listen.h"
+#include "proxy/net/tls.h"
 #include "proxy/net/watch.h"
 #include "proxy/server/channel.h"
 #include "proxy/server/filter.h"
@@ -230,6 +231,17 @@ static void open_users(void)
 	channel_send(worker.start->channel, CHANNEL_users_wanted);
 }
 
+static void share_tickets(void)
+{
+	enum { MS_PER_S = 1000 };
+	const struct snapshot *snapshot = worker.start->snapshot;
+	uint64_t lifetime_ms = snapshot->config->site.ticket_lifetime;
+	for (size_t i = 0; i < snapshot->config->num_listeners; i++)
+		if (snapshot->servers[i])
+			tls_server_share_tickets(snapshot->servers[i], worker.start->tickets,
+			    (uint32_t)(lifetime_ms / MS_PER_S));
+}
+
 static void want_helper(void *context)
 {
 	(void)context;
@@ -278,6 +290,7 @@ void worker_run(const struct worker_start *start)
 	open_names();
 	open_users();
 	open_winbind();
+	share_tickets();
 	open_sockets();
 	close_off();
 	channel_send(start->channel, CHANNEL_ready);

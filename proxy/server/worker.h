@@ -12,6 +12,7 @@
 #include "policy/host_answers.h"
 #include "policy/ledger.h"
 #include "policy/limits.h"
+#include "proxy/net/tickets.h"
 #include "proxy/server/sandbox.h"
 #include "proxy/session/snapshot.h"
 
@@ -27,6 +28,7 @@ struct worker_start {
 	struct limits *limits;
 	struct ledger *ledger;
 	struct host_answers *host_answers;
+	const struct tickets *tickets;
 	size_t num_workers; // of this generation
 	unsigned id;        // of the place in the limits' pages
 	int channel;

@@ -10,6 +10,7 @@
 #include "backends/verify/verify.h"
 #include "certs/load.h"
 #include "certs/ocsp.h"
+#include "certs/ticket_file.h"
 #include "certs/trust.h"
 #include "policy/range.h"
 #include "proxy/base/die.h"
@@ -283,6 +284,19 @@ static void load_users(struct snapshot *snapshot, struct problems *problems)
 		    "users: %s", room);
 }
 
+// The supervisor reads them again, and as often as they change; a worker never has
+// them from here.
+static void check_ticket_keys(const struct config *config, struct problems *problems)
+{
+	struct ticket_file file;
+	char room[512];
+	struct text why = TEXT(room);
+	if (*config->site.ticket_keys && !ticket_file_load(config->site.ticket_keys, &file, &why))
+		problems_add(problems, config->path, config->site_places[SITE_OPTION_ticket_keys],
+		    "ticket_keys: %s", room);
+	explicit_bzero(&file, sizeof(file));
+}
+
 static void load_listeners(struct snapshot *snapshot, struct problems *problems)
 {
 	for (size_t i = 0; i < snapshot->config->num_listeners; i++) {
@@ -325,6 +339,7 @@ struct snapshot *snapshot_load(const char *path, struct problems *problems)
 		load_backend(snapshot, i, problems);
 	load_listeners(snapshot, problems);
 	load_users(snapshot, problems);
+	check_ticket_keys(config, problems);
 	if (!rulebook_load(&snapshot->rulebook, config, problems) || problems->num)
 		snapshot_free(&snapshot);
 	return snapshot;

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "proxy/base/text.h"
+#include "proxy/net/tickets.h"
 #include "proxy/server/clock.h"
 #include "proxy/server/upgrade.h"
 
@@ -43,6 +44,7 @@ static void done(struct generations *generations)
 	limits_free(&generations->limits);
 	ledger_free(&generations->ledger);
 	host_answers_free(&generations->host_answers);
+	tickets_free(&generations->tickets);
 	assert_null(generations->newest);
 	assert_null(generations->sockets.bounds);
 }
@@ -93,6 +95,7 @@ static void check_read_back(const struct generations *generations)
 	assert_non_null(generations->limits);
 	assert_non_null(generations->ledger);
 	assert_non_null(generations->host_answers);
+	assert_non_null(generations->tickets);
 	const struct helper_process *helper = generations->helpers.first;
 	assert_int_equal(helper->pid, 4713);
 	assert_int_equal(helper->worker, 4711);
@@ -108,6 +111,7 @@ static void test_write_and_read(void **state)
 	    .limits = limits_new(),
 	    .ledger = ledger_new(),
 	    .host_answers = host_answers_new(),
+	    .tickets = tickets_new(),
 	};
 	struct generations after = {0};
 	struct upgrade_state written = {.generations = &before, .drain_timeout_ms = 3600000};
@@ -150,7 +154,7 @@ static bool reads(struct str text)
 	return read;
 }
 
-#define FIRST "popgate-state 4\n"
+#define FIRST "popgate-state 5\n"
 
 static const struct str refused[] = {
     STR(""),
@@ -170,6 +174,7 @@ static const struct str refused[] = {
     STR(FIRST "limits -\nend\n"),
     STR(FIRST "ledger 99999\nend\n"),
     STR(FIRST "host-answers 99999\nend\n"),
+    STR(FIRST "tickets 99999\nend\n"),
     STR(FIRST "socket 0\nend\n"),
     STR(FIRST "bound 127.0.0.1:0 127.0.0.1:1\nend\n"),
     STR(FIRST "bound localhost:0 127.0.0.1:1 a\nend\n"),
@@ -185,7 +190,7 @@ static const struct str refused[] = {
     STR(FIRST "helper 0 1 4711 1\nend\n"),
     STR(FIRST "helper 4713 99999 4711 1\nend\n"),
     STR(FIRST "helper 4713 - 4711 1\nend\n"),
-    STR("popgate-state 5\ndrain-timeout x\nend\n"),
+    STR("popgate-state 6\ndrain-timeout x\nend\n"),
 };
 
 static const struct str accepted[] = {
@@ -193,7 +198,8 @@ static const struct str accepted[] = {
     STR(FIRST "drain-timeout 0\nend\n"),
     STR(FIRST "bound 127.0.0.1:0 127.0.0.1:1 a name\nend\n"),
     STR(FIRST "generation 1 serving -\nworker 4711 0 - 1 1\nend\n"),
-    STR("popgate-state 5\nunknown 1\ndrain-timeout 1 2 3\nend\n"),
+    STR("popgate-state 6\nunknown 1\ndrain-timeout 1 2 3\nend\n"),
+    STR("popgate-state 4\nend\n"),
     STR("popgate-state 3\nend\n"),
     STR("popgate-state 2\nend\n"),
     STR("popgate-state 1\nend\n"),
