@@ -64,17 +64,21 @@ static BIO *new_bio(struct tls *tls)
 
 // ---- one connection -----------------------------------------------------
 
-struct tls *tls_new(struct stream *stream, SSL_CTX *ctx)
+struct tls *tls_new(struct stream *stream)
 {
 	struct tls *tls = xcalloc(1, sizeof(*tls));
 	tls->stream = stream;
+	return tls;
+}
+
+void tls_begin(struct tls *tls, SSL_CTX *ctx)
+{
 	tls->ssl = SSL_new(ctx);
 	BUG_ON(!tls->ssl);
 	BIO *bio = new_bio(tls);
 	SSL_set_bio(tls->ssl, bio, bio);
 	SSL_set_app_data(tls->ssl, tls);
 	SSL_set_shed_handshake_config(tls->ssl, 1);
-	return tls;
 }
 
 void tls_free(struct tls **tls)
@@ -83,6 +87,8 @@ void tls_free(struct tls **tls)
 		return;
 	SSL_free((*tls)->ssl);
 	tls_certificate_detach(*tls);
+	buf_done(&(*tls)->flight);
+	free((*tls)->exception);
 	free((*tls)->refusal);
 	free(*tls);
 	*tls = NULL;
@@ -115,8 +121,9 @@ struct str tls_end_point(const struct tls *tls)
 
 struct str tls_server_name(const struct tls *tls)
 {
-	const char *name = SSL_get_servername(tls->ssl, TLSEXT_NAMETYPE_host_name);
-	return tls->certificate && name ? str_of(name) : STR("");
+	if (!tls->certificate)
+		return STR("");
+	return str_of(SSL_get_servername(tls->ssl, TLSEXT_NAMETYPE_host_name));
 }
 
 bool tls_refused_name(const struct tls *tls)
@@ -137,6 +144,8 @@ const char *tls_error(const struct tls *tls)
 
 void tls_feed(struct tls *tls, struct str raw)
 {
+	if (tls->ssl)
+		buf_done(&tls->flight);
 	tls->fed = raw;
 }
 
@@ -159,10 +168,58 @@ static enum tls_result result_of(struct tls *tls, int returned)
 	}
 }
 
+// As BoringSSL says it of a message that is too large.
+static enum tls_result refuse_hello(struct tls *tls)
+{
+	static const char alert[] = {21, 3, 3, 0, 2, 2, SSL_AD_ILLEGAL_PARAMETER};
+	stream_write_raw(tls->stream, (struct str){alert, sizeof(alert)});
+	tls->error = "the ClientHello is larger than 8 KiB";
+	return TLS_FAILED;
+}
+
+// Keeps what there is of a hello, which is less than TLS_HELLO_MAX; most come whole,
+// and are read from where they are.
+static enum tls_result keep_flight(struct tls *tls)
+{
+	if (!buf_add(&tls->flight, tls->fed, SIZE_MAX))
+		tls->error = "out of memory for input";
+	tls->fed = (struct str){0};
+	return tls->error ? TLS_FAILED : TLS_WANTS_MORE;
+}
+
+static enum tls_result take_hello(struct tls *tls)
+{
+	enum tls_hello_result result = tls_hello_take(&tls->hello, tls->fed);
+	if (result == TLS_HELLO_TOO_LARGE)
+		return refuse_hello(tls);
+	if (result == TLS_HELLO_PARTIAL && tls->fed_end) {
+		tls->error = "the peer went away";
+		return TLS_FAILED;
+	}
+	if (result == TLS_HELLO_PARTIAL || buf_len(&tls->flight)) {
+		enum tls_result kept = keep_flight(tls);
+		if (kept == TLS_FAILED || result == TLS_HELLO_PARTIAL)
+			return kept;
+		tls->fed = buf_str(&tls->flight);
+	}
+	tls_begin_server(tls);
+	return tls->error ? TLS_FAILED : TLS_OK;
+}
+
+bool tls_has_hello(const struct tls *tls)
+{
+	return tls->ssl;
+}
+
 enum tls_result tls_handshake(struct tls *tls)
 {
 	if (tls->error)
 		return TLS_FAILED;
+	if (!tls->ssl) {
+		enum tls_result hello = take_hello(tls);
+		if (hello != TLS_OK)
+			return hello;
+	}
 	ERR_clear_error();
 	enum tls_result result = result_of(tls, SSL_do_handshake(tls->ssl));
 	return result == TLS_ENDED ? TLS_FAILED : result;

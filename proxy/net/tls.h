@@ -129,6 +129,11 @@ void tls_client_free(struct tls_client **client);
 
 // ---- connections --------------------------------------------------------
 
+// On the server's side, whether the client has said all of its hello.  Before that a
+// connection costs next to nothing, and has sent nothing that costs an attacker
+// anything either.
+bool tls_has_hello(const struct tls *tls);
+
 // Static strings such as "TLSv1.3", "TLS_AES_128_GCM_SHA256" and "X25519", valid
 // once the handshake is over.
 const char *tls_version(const struct tls *tls);

@@ -58,7 +58,8 @@ static bool is_ip(const char *name)
 
 struct tls *tls_connect(struct stream *stream, const struct tls_client *client, const char *name)
 {
-	struct tls *tls = tls_new(stream, client->ctx);
+	struct tls *tls = tls_new(stream);
+	tls_begin(tls, client->ctx);
 	tls->client = client;
 	tls->name = name;
 	SSL_set_connect_state(tls->ssl);

@@ -10,7 +10,9 @@
 #include <openssl/pool.h>
 #include <openssl/ssl.h>
 
+#include "proxy/base/buf.h"
 #include "proxy/net/tls.h"
+#include "proxy/net/tls_hello.h"
 
 struct tls_certificate {
 	unsigned owners;      // when there are none, the next seven are empty
@@ -45,12 +47,16 @@ struct tls_client {
 };
 
 struct tls {
-	SSL *ssl;
+	SSL *ssl; // NULL until the client has said hello
 	struct stream *stream;
 	const struct tls_client *client;     // NULL on the server's side
+	const struct tls_server *server;     // NULL on the client's side
+	struct tls_strength *exception;      // heap; NULL: as strong as the server is
 	struct tls_certificate *certificate; // that is served; NULL on the client's side
 	const char *name;                    // the peer's, on the client's side
 	struct str fed;                      // ciphertext not yet read by BoringSSL
+	struct tls_hello hello;
+	struct buf flight; // what came of the hello, where it did not come at once
 	bool fed_end;
 	bool has_name; // the certificate that is served, which the client asked for
 	const char *error;
@@ -71,8 +77,14 @@ extern const struct tls_strength tls_usual_strength;
 bool tls_strength_of_context(SSL_CTX *ctx, const struct tls_strength *strength);
 bool tls_strength_of_connection(SSL *ssl, const struct tls_strength *strength);
 
-// A connection of that context over the stream.
-struct tls *tls_new(struct stream *stream, SSL_CTX *ctx);
+// A connection over the stream, of no context yet.
+struct tls *tls_new(struct stream *stream);
+
+// Gives it what a handshake needs.
+void tls_begin(struct tls *tls, SSL_CTX *ctx);
+
+// As server, for a client whose hello is there.
+void tls_begin_server(struct tls *tls);
 
 // Makes it what the context serves.  False when BoringSSL refuses.
 bool tls_certificate_install(const struct tls_certificate *certificate, SSL_CTX *ctx);

@@ -9,8 +9,6 @@
 
 #include "proxy/base/die.h"
 
-enum { TICKET_LIFETIME_S = 24 * 60 * 60 };
-
 static int choose_alpn(SSL *ssl, const uint8_t **out, uint8_t *out_len, const uint8_t *in,
     unsigned in_len, void *context)
 {
@@ -67,8 +65,6 @@ static void set_up(SSL_CTX *ctx, const struct tls_server_options *options)
 {
 	SSL_CTX_set_options(ctx, SSL_OP_CIPHER_SERVER_PREFERENCE);
 	SSL_CTX_set_alpn_select_cb(ctx, choose_alpn, NULL);
-	SSL_CTX_set_timeout(ctx, TICKET_LIFETIME_S);
-	SSL_CTX_set_session_psk_dhe_timeout(ctx, TICKET_LIFETIME_S);
 	SSL_CTX_set_num_tickets(ctx, options->session_tickets ? 1 : 0);
 	if (!options->session_tickets)
 		SSL_CTX_set_options(ctx, SSL_OP_NO_TICKET);
@@ -133,10 +129,21 @@ void tls_server_replace(
 struct tls *tls_accept(
     struct stream *stream, const struct tls_server *server, const struct tls_strength *exception)
 {
-	struct tls *tls = tls_new(stream, server->places->ctx);
-	BUG_ON(!tls_certificate_attach(tls, server->places->certificate));
-	SSL_set_accept_state(tls->ssl);
-	if (exception && !tls_strength_of_connection(tls->ssl, exception))
-		tls->error = tls_last_error();
+	struct tls *tls = tls_new(stream);
+	tls->server = server;
+	if (!exception)
+		return tls;
+	tls->exception = xcalloc(1, sizeof(*tls->exception));
+	*tls->exception = *exception;
 	return tls;
+}
+
+void tls_begin_server(struct tls *tls)
+{
+	const struct tls_place *first = tls->server->places;
+	tls_begin(tls, first->ctx);
+	BUG_ON(!tls_certificate_attach(tls, first->certificate));
+	SSL_set_accept_state(tls->ssl);
+	if (tls->exception && !tls_strength_of_connection(tls->ssl, tls->exception))
+		tls->error = tls_last_error();
 }
