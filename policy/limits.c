@@ -207,6 +207,11 @@ uint64_t limits_key_ip(struct str listener, const struct addr *ip)
 	return key_of(&secret, 'i', listener, key_ip(ip));
 }
 
+uint64_t limits_key_handshake(struct str listener, const struct addr *ip)
+{
+	return key_of(&secret, 'h', listener, key_ip(ip));
+}
+
 uint64_t limits_key_user(struct str backend, struct str user)
 {
 	char room[KEY_USER_MAX];

@@ -47,12 +47,13 @@ void limits_be_worker(struct limits *limits, unsigned worker);
 // Gives back what a worker held that has died.  Called by the supervisor.
 void limits_forget_worker(struct limits *limits, unsigned worker);
 
-// What is counted: a listener, an address at a listener, a user.  There are no
+// What is counted: a listener, an address at a listener, its TLS handshakes, a user.  There are no
 // other keys than these and ledger.h's.  The pages must be open first: they hold
 // the secret that keys are made with (key.h).  Among tens of thousands of keys
 // two may by chance count as one, about once in 300,000.
 uint64_t limits_key_listener(struct str listener);
 uint64_t limits_key_ip(struct str listener, const struct addr *ip);
+uint64_t limits_key_handshake(struct str listener, const struct addr *ip);
 uint64_t limits_key_user(struct str backend, struct str user);
 
 // Takes one of `max` places under the key.  False when all are taken, or when

@@ -29,12 +29,14 @@
 enum {
 	COMPLAINT_MS = 10 * 1000, // between two lines about failing accepts
 	LARGE = 32 * 1024,        // a block of memory that is worth giving back
+	CROWD = 1000,             // sessions whose memory is
 };
 
 struct worker {
 	const struct worker_start *start;
 	struct net net;
 	struct sessions sessions;
+	size_t most; // of them, since memory was given back
 	struct names names;
 	struct winbind *winbind; // NULL: no listener asks winbind
 	struct watch channel;
@@ -67,7 +69,7 @@ static void on_accept_failed(struct listen *listen)
 // ask for them any more.
 static void close_sources(struct sessions *sessions)
 {
-	if (!worker.draining || sessions->num)
+	if (!worker.draining || sessions_num(sessions))
 		return;
 	names_close(&worker.names);
 	if (worker.winbind)
@@ -177,10 +179,29 @@ static void open_sockets(void)
 	}
 }
 
+// Small blocks are scattered, and one that is left keeps its neighbours' pages. So when
+// a crowd has gone, whatever is free goes back; this takes a millisecond for some 10 MiB.
+static void give_crowd_back(void)
+{
+	size_t num = sessions_num(&worker.sessions);
+	if (num > worker.most)
+		worker.most = num;
+	if (worker.most < CROWD || num > worker.most / 2)
+		return;
+	malloc_trim(0);
+	worker.most = num;
+}
+
+static void before_sleep(void)
+{
+	log_flush();
+	give_crowd_back();
+}
+
 static void open_loop(void)
 {
 	net_init(&worker.net);
-	worker.net.before_sleep = log_flush;
+	worker.net.before_sleep = before_sleep;
 	worker.sessions = (struct sessions){
 	    .net = &worker.net,
 	    .snapshot = worker.start->snapshot,

@@ -19,6 +19,8 @@ static void enter(struct session *session)
 	    .min_bits = (unsigned)session->listener->options.min_cipher_bits,
 	};
 	const struct tls_strength *exception = session->is_legacy ? &legacy : NULL;
+	if (!session_begin_handshake(session))
+		return;
 	if (is_after_stls(session))
 		stream_secure_server(&session->client, server, exception);
 	else
@@ -49,6 +51,7 @@ static void on_due(struct session *session)
 
 const struct phase_ops phase_handshake = {
     .enter = enter,
+    .leave = session_end_handshake,
     .on_secured = on_secured,
     .on_due = on_due,
 };

@@ -97,6 +97,7 @@ void session_enter(struct session *session, enum phase phase)
 {
 	BUG_ON(!(phases[session->phase].successors & 1u << phase));
 	account_time(session);
+	call(ops_of(session)->leave, session);
 	be_in(session, phase);
 }
 
@@ -197,18 +198,6 @@ void session_forget_login(struct session *session)
 
 // ---- the end ------------------------------------------------------------
 
-static void leave_house(struct session *session)
-{
-	struct sessions *house = session->house;
-	if (session->previous)
-		session->previous->next = session->next;
-	else
-		house->first = session->next;
-	if (session->next)
-		session->next->previous = session->previous;
-	house->num--;
-}
-
 void session_handle_closed(struct session *session)
 {
 	if (--session->handles)
@@ -219,15 +208,20 @@ void session_handle_closed(struct session *session)
 	route_done(&session->route);
 	free((char *)session->timestamp.at);
 	free(session->verdict.name);
-	leave_house(session);
+	session_move(session, NULL);
 	free(session);
-	if (!house->num && house->on_last_ended)
+	if (!sessions_num(house) && house->on_last_ended)
 		house->on_last_ended(house);
 }
 
+// Handshakes that end change their list.
 void sessions_end(struct sessions *sessions)
 {
-	for (struct session *each = sessions->first; each; each = each->next)
+	while (sessions->half_open.first)
+		session_close(sessions->half_open.first, REASON_shutdown, NULL);
+	while (sessions->shaking.first)
+		session_close(sessions->shaking.first, REASON_shutdown, NULL);
+	for (struct session *each = sessions->others.first; each; each = each->next)
 		session_close(each, REASON_shutdown, NULL);
 }
 
@@ -291,11 +285,7 @@ static void join_house(struct session *session, struct sessions *house)
 {
 	session->house = house;
 	session->id = house->next_id++;
-	session->next = house->first;
-	if (house->first)
-		house->first->previous = session;
-	house->first = session;
-	house->num++;
+	session_move(session, &house->others);
 }
 
 static bool take_place_at_listener(struct session *session)

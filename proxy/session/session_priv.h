@@ -37,6 +37,7 @@ enum reason {
 // on_due.
 struct phase_ops {
 	void (*enter)(struct session *session);
+	void (*leave)(struct session *session); // before the next phase
 	size_t (*on_bytes)(struct session *session, struct str bytes);
 	void (*on_secured)(struct session *session);
 	void (*on_ended)(struct session *session);
@@ -57,7 +58,7 @@ extern const struct phase_ops phase_refusal;
 extern const struct phase_ops phase_relay;
 extern const struct phase_ops phase_closing;
 
-enum { PLACE_listener, PLACE_ip, PLACE_user, PLACES };
+enum { PLACE_listener, PLACE_ip, PLACE_handshake, PLACE_user, PLACES };
 
 // What the policy has said of the client.
 struct verdict {
@@ -86,6 +87,7 @@ struct pending {
 
 struct session {
 	struct sessions *house;
+	struct session_list *list; // of the house
 	struct session *next;
 	struct session *previous;
 	const struct listener_config *listener;
@@ -195,6 +197,14 @@ const char *phase_name(enum phase phase);
 // ---- the other files ----------------------------------------------------
 
 typedef void take_line_fn(struct session *session, struct str line, struct str rest);
+
+// handshakes.c: takes a place among the handshakes under way, and gives it back.
+// False when there is none, and the session is closed.
+bool session_begin_handshake(struct session *session);
+void session_end_handshake(struct session *session);
+
+// handshakes.c: from its list to the end of another; NULL: none.
+void session_move(struct session *session, struct session_list *to);
 
 // verdict.c: asks the policy.  False when the session is closed already.
 bool session_judge(struct session *session);
