@@ -29,7 +29,7 @@
 enum {
 	COMPLAINT_MS = 10 * 1000, // between two lines about failing accepts
 	LARGE = 32 * 1024,        // a block of memory that is worth giving back
-	CROWD = 1000,             // sessions whose memory is
+	CROWD = 128,              // sessions whose memory is
 };
 
 struct worker {
