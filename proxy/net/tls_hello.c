@@ -3,14 +3,12 @@
 
 enum { HANDSHAKE = 22, VERSION_MAJOR = 3, CLIENT_HELLO = 1 };
 
-// Moves what is still missing of a header from the bytes to it; true when it is whole.
-static bool gather(uint8_t *header, size_t size, uint8_t *len, struct str *bytes)
+// Appends to a header; true when it is whole.
+static bool gather(uint8_t *header, size_t size, uint8_t *len, struct str piece)
 {
-	struct str piece = str_take(*bytes, size - *len);
 	if (piece.len)
 		memcpy(header + *len, piece.at, piece.len);
 	*len += (uint8_t)piece.len;
-	*bytes = str_drop(*bytes, piece.len);
 	return *len == size;
 }
 
@@ -30,44 +28,53 @@ static enum tls_hello_result begin_message(struct tls_hello *hello)
 	hello->message_left = (uint32_t)prefix[1] << 16 | (uint32_t)prefix[2] << 8 | prefix[3];
 	if (prefix[0] != CLIENT_HELLO)
 		return TLS_HELLO_WHOLE;
-	return hello->message_left > TLS_HELLO_MAX ? TLS_HELLO_TOO_LARGE : TLS_HELLO_PARTIAL;
+	if (hello->message_left > TLS_HELLO_MAX)
+		return TLS_HELLO_TOO_LARGE;
+	return hello->message_left ? TLS_HELLO_PARTIAL : TLS_HELLO_WHOLE;
 }
 
-static enum tls_hello_result take_content(struct tls_hello *hello, struct str content)
+static bool is_in_prefix(const struct tls_hello *hello)
 {
-	hello->record_left -= (uint32_t)content.len;
-	if (hello->prefix_len < sizeof(hello->prefix)) {
-		if (!gather(hello->prefix, sizeof(hello->prefix), &hello->prefix_len, &content))
-			return TLS_HELLO_PARTIAL;
-		enum tls_hello_result result = begin_message(hello);
-		if (result != TLS_HELLO_PARTIAL)
-			return result;
-	}
-	if (content.len >= hello->message_left)
-		return TLS_HELLO_WHOLE;
-	hello->message_left -= (uint32_t)content.len;
-	return TLS_HELLO_PARTIAL;
+	return hello->prefix_len < sizeof(hello->prefix);
 }
 
-// Takes a piece of a record off the bytes.
-static enum tls_hello_result take_piece(struct tls_hello *hello, struct str *bytes)
+// How many bytes what comes next still lacks.
+static size_t lacking(const struct tls_hello *hello)
 {
+	if (!hello->record_left)
+		return sizeof(hello->header) - hello->header_len;
+	size_t lacking =
+	    is_in_prefix(hello) ? sizeof(hello->prefix) - hello->prefix_len : hello->message_left;
+	return lacking < hello->record_left ? lacking : hello->record_left;
+}
+
+static enum tls_hello_result take_piece(struct tls_hello *hello, struct str piece)
+{
+	hello->num_seen += (uint32_t)piece.len;
 	if (!hello->record_left) {
 		bool whole =
-		    gather(hello->header, sizeof(hello->header), &hello->header_len, bytes);
+		    gather(hello->header, sizeof(hello->header), &hello->header_len, piece);
 		return whole ? begin_record(hello) : TLS_HELLO_PARTIAL;
 	}
-	struct str content = str_take(*bytes, hello->record_left);
-	*bytes = str_drop(*bytes, content.len);
-	return take_content(hello, content);
+	hello->record_left -= (uint32_t)piece.len;
+	if (is_in_prefix(hello)) {
+		bool whole =
+		    gather(hello->prefix, sizeof(hello->prefix), &hello->prefix_len, piece);
+		return whole ? begin_message(hello) : TLS_HELLO_PARTIAL;
+	}
+	hello->message_left -= (uint32_t)piece.len;
+	return hello->message_left ? TLS_HELLO_PARTIAL : TLS_HELLO_WHOLE;
 }
 
 enum tls_hello_result tls_hello_take(struct tls_hello *hello, struct str bytes)
 {
 	enum tls_hello_result result = TLS_HELLO_PARTIAL;
-	size_t len = bytes.len;
-	while (result == TLS_HELLO_PARTIAL && bytes.len)
-		result = take_piece(hello, &bytes);
-	hello->num_seen += (uint32_t)(len - bytes.len);
-	return hello->num_seen > TLS_HELLO_MAX ? TLS_HELLO_TOO_LARGE : result;
+	while (result == TLS_HELLO_PARTIAL && bytes.len) {
+		struct str piece = str_take(bytes, lacking(hello));
+		bytes = str_drop(bytes, piece.len);
+		result = take_piece(hello, piece);
+		if (hello->num_seen > TLS_HELLO_MAX)
+			return TLS_HELLO_TOO_LARGE;
+	}
+	return result;
 }

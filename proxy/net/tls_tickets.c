@@ -24,7 +24,12 @@
 #include "proxy/net/stream.h"
 #include "proxy/net/tickets.h"
 
-enum { NONCE = 12, TAG = 16, HEAD = TICKET_NAME_SIZE + NONCE };
+enum {
+	NONCE = 12,
+	TAG = 16,
+	HEAD = TICKET_NAME_SIZE + NONCE,
+	SESSION_MAX = TLS_HELLO_MAX / 2, // the client's certificates may be in it
+};
 
 static const struct tickets *tickets_of(const SSL *ssl)
 {
@@ -52,6 +57,15 @@ static size_t max_overhead(SSL *ssl)
 	return HEAD + TAG;
 }
 
+// A ticket that opens nothing, for a session whose own would make the client's next
+// hello too large to be taken.
+static int seal_nothing(uint8_t *out, size_t *out_len)
+{
+	memset(out, 0, TICKET_NAME_SIZE);
+	*out_len = TICKET_NAME_SIZE;
+	return 1;
+}
+
 // `in` may be where `out` is.
 static int seal(
     SSL *ssl, uint8_t *out, size_t *out_len, size_t max_out_len, const uint8_t *in, size_t in_len)
@@ -59,6 +73,8 @@ static int seal(
 	struct ticket_key key;
 	EVP_AEAD_CTX cipher;
 	BUG_ON(max_out_len < HEAD + in_len + TAG);
+	if (in_len > SESSION_MAX)
+		return seal_nothing(out, out_len);
 	memmove(out + HEAD, in, in_len);
 	tickets_current(tickets_of(ssl), &key);
 	memcpy(out, key.name, TICKET_NAME_SIZE);
