@@ -163,7 +163,8 @@ def measure(certificates: Certificates, directory: Path, room: int) -> bool:
     print(f"max_handshakes: {room}")
     show("alone", come(port, context, 2))
     before = memory(gate)
-    ready, over, result = Event(), Event(), Queue()
+    ready, over = Event(), Event()
+    result: Any = Queue()
     crowd = Process(target=Crowd(port).run, args=(ready, over, result), daemon=True)
     crowd.start()
     assert ready.wait(60)
@@ -175,8 +176,9 @@ def measure(certificates: Certificates, directory: Path, room: int) -> bool:
     after = settled_memory(gate, before + MAY_KEEP)
     show("afterwards", come(port, context, 2))
     live = min(number, room)
-    print(f"  {number} half-open clients, {turned_away} were thrown out; memory, MiB: before {before / MIB:.1f}, at"
-          f" {during / MIB:.1f} ({(during - before) / live / 1024:.1f} KiB for each of {live}), after {after / MIB:.1f}")
+    print(f"  {number} half-open clients, {turned_away} were thrown out; memory, MiB: before {before / MIB:.1f},"
+          f" at {during / MIB:.1f} ({(during - before) / live / 1024:.1f} KiB for each of {live}),"
+          f" after {after / MIB:.1f}")
     gate.allow("handshakes_shed", "log_lines_lost")
     gate.stop()
     return p99 <= MAY_TAKE and after <= before + MAY_KEEP

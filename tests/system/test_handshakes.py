@@ -9,6 +9,7 @@ import socket
 import ssl
 import struct
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 from certs import Certificates
@@ -32,7 +33,7 @@ def many_descriptors() -> Iterator[None]:
     resource.setrlimit(resource.RLIMIT_NOFILE, before)
 
 
-def config_of(certificates: Certificates, defaults: Config | None = None, **top: object) -> Config:
+def config_of(certificates: Certificates, defaults: Config | None = None, **top: Any) -> Config:
     return site(certificates, NO_STORE, defaults={"handshake_timeout": "1m", **(defaults or {})}, **top)
 
 

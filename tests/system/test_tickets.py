@@ -1,4 +1,4 @@
-"""Session tickets: good at every worker, before and after a reload or an upgrade, on several machines; and for how long.
+"""Session tickets: good at every worker, over reloads and upgrades, on several machines; and for how long.
 
 Resumption is the client's word, and the closing line's.  Which worker answered is looked up in /proc.
 """
@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 from certs import Certificates
@@ -29,7 +30,7 @@ VERSIONS = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
 NO_STORE = 9  # nobody logs in here
 
 
-def config_of(certificates: Certificates, **top: object) -> Config:
+def config_of(certificates: Certificates, **top: Any) -> Config:
     return site(certificates, NO_STORE, **top)
 
 
@@ -60,6 +61,7 @@ def visit(gate: Popgate, context: ssl.SSLContext, session: ssl.SSLSession | None
             client.ask(b"NOOP")
         else:
             client.greeting()
+        assert client.tls and client.tls.session
         worker = holders(gate.workers(), {client.ports}).get(client.ports, 0)
         return Visit(client.tls.session_reused, client.tls.session, worker)
 
@@ -297,7 +299,7 @@ def test_from_keys_of_its_own_to_a_file_and_back(start: Start, certificates: Cer
     own = visit(gate, context).session
     keys.write(KeyFile.key())
     wait = read_again(gate)
-    gate.reload({**config, "ticket_keys": str(keys.path)})
+    gate.reload_all({**config, "ticket_keys": str(keys.path)})
     wait()
     given = visit(gate, context).session
     mark = gate.log.mark()
