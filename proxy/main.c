@@ -8,6 +8,7 @@
 
 #include "backends/store/store.h"
 #include "policy/report.h"
+#include "proxy/cert.h"
 #include "proxy/config/render.h"
 #include "proxy/explain.h"
 #include "proxy/net/fetch.h"
@@ -243,6 +244,11 @@ static int do_policy(int argc, char **argv)
 static int do_user(int argc, char **argv)
 {
 	return user_run(argc, argv, DEFAULT_CONFIG);
+}
+
+static int do_cert(int argc, char **argv)
+{
+	return cert_run(argc, argv, DEFAULT_CONFIG);
 }
 
 static int do_store(int argc, char **argv)

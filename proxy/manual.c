@@ -32,6 +32,18 @@ static const struct row user_options[] = {
     {0}};
 #undef USER_OPTION
 
+#define CERT_VERB(name, word, operand, sentence) {word, operand, sentence},
+static const struct row cert_verbs[] = {
+#include "proxy/cert_verbs.def"
+    {0}};
+#undef CERT_VERB
+
+#define CERT_OPTION(name, option, argument, most, verbs, sentence) {option, argument, sentence},
+static const struct row cert_options[] = {
+#include "proxy/cert_options.def"
+    {0}};
+#undef CERT_OPTION
+
 #define USER_FIELD(name, secret, how) {#name, "", how},
 static const struct row user_fields[] = {
 #include "backends/users/fields.def"
@@ -137,24 +149,30 @@ static void print_names(void)
 	     "said, but that does not stand with the user there, does not count.");
 }
 
-static void print_user_row(const struct row *row, const char *macro)
+static void print_verb_row(const struct row *row, const char *macro)
 {
 	bool has_argument = row->detail[0] && strcmp(row->detail, "NOTHING") != 0;
 	printf(".It %s%s%s%s\n%s\n", macro, row->name, has_argument ? " Ar " : "",
 	    has_argument ? row->detail : "", row->sentence);
 }
 
+static void print_verbs(const struct row *verbs, const struct row *options)
+{
+	puts(".Bl -tag -width Ds");
+	for (const struct row *row = verbs; row->name; row++)
+		print_verb_row(row, "Cm ");
+	puts(".El\nand its options, each for some of them:\n.Bl -tag -width Ds");
+	for (const struct row *row = options; row->name; row++)
+		print_verb_row(row, "Fl -");
+	puts(".El");
+}
+
 static void print_users(void)
 {
 	puts(".Sh USERS\n.Cm popgate user\nkeeps users of popgate's own in the database that the "
-	     "configuration names. Running workers see each change at once. Its verbs are:\n"
-	     ".Bl -tag -width Ds");
-	for (const struct row *row = user_verbs; row->name; row++)
-		print_user_row(row, "Cm ");
-	puts(".El\nand its options, each for some of them:\n.Bl -tag -width Ds");
-	for (const struct row *row = user_options; row->name; row++)
-		print_user_row(row, "Fl -");
-	puts(".El\nA user is named\n.Ar user\nor\n.Ar user@domain ;\nwho logs in with a domain is "
+	     "configuration names. Running workers see each change at once. Its verbs are:");
+	print_verbs(user_verbs, user_options);
+	puts("A user is named\n.Ar user\nor\n.Ar user@domain ;\nwho logs in with a domain is "
 	     "looked for with it first, and then without. Capital and small letters are the same.\n"
 	     "The first line of a CSV file has the names of its columns:\n.Cm name ,\nand any of "
 	     "these:");
@@ -163,6 +181,13 @@ static void print_users(void)
 	     "apart from copies of the database. To put a copy of the database in its place, move\n"
 	     ".Pq mv\na file there, and reload; never write over the file. A copy is taken by "
 	     ".Xr cp 1\nwhile no\n.Cm popgate user\nruns, or by\n.Xr mdb_copy 1 .");
+}
+
+static void print_certificates(void)
+{
+	puts(".Sh CERTIFICATES\n.Cm popgate cert\ngets certificates, puts them in their places "
+	     "and judges them. Its verbs are:");
+	print_verbs(cert_verbs, cert_options);
 }
 
 static void print_manual(void)
@@ -180,6 +205,7 @@ static void print_manual(void)
 	print_rules();
 	print_names();
 	print_users();
+	print_certificates();
 	puts(".Sh LOG\nThese events are logged, each with its level:");
 	print_rows(events, "Li");
 	puts("The event\n.Li session_closed\nis the one line that each session leaves. Its field\n"

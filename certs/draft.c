@@ -1,0 +1,108 @@
+// draft.c: writing files whole.  See draft.h.
+//
+// Not taken: O_TMPFILE, which network file systems lack, and which cannot be
+// renamed over a file that is there.
+#include "certs/draft.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <libgen.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+static bool complain(const char *place, struct text *why)
+{
+	const char *next = errno == EACCES || errno == EPERM || errno == EROFS
+	                       ? "; do it as root, or name another folder"
+	                   : errno == ENOSPC || errno == EDQUOT || errno == EFBIG
+	                       ? "; make room there, or name another folder"
+	                   : errno == ENOENT ? "; make the folder first"
+	                                     : "";
+	text_addf(why, "cannot write %s: %s%s", place, strerror(errno), next);
+	return false;
+}
+
+static bool write_all(int fd, struct str bytes)
+{
+	while (bytes.len) {
+		ssize_t n = write(fd, bytes.at, bytes.len);
+		if (n < 0 && errno != EINTR)
+			return false;
+		if (n > 0)
+			bytes = str_drop(bytes, (size_t)n);
+	}
+	return fsync(fd) == 0;
+}
+
+bool draft_write(struct draft *draft, const char *place, struct str bytes, struct text *why)
+{
+	struct text path = TEXT(draft->path);
+	draft->place = place;
+	text_addf(&path, "%s.XXXXXX", place);
+	if (path.truncated) {
+		draft->path[0] = '\0';
+		errno = ENAMETOOLONG;
+		return complain(place, why);
+	}
+	int fd = mkostemp(draft->path, O_CLOEXEC);
+	if (fd < 0) {
+		draft->path[0] = '\0';
+		return complain(place, why);
+	}
+	bool written = write_all(fd, bytes) || complain(place, why);
+	close(fd);
+	return written;
+}
+
+// Who is not root keeps the file as the one who made it.
+bool draft_allow(struct draft *draft, const struct stat *like, struct text *why)
+{
+	bool owned = chown(draft->path, like->st_uid, like->st_gid) == 0 || errno == EPERM;
+	return (owned && chmod(draft->path, like->st_mode & 0777) == 0) ||
+	       complain(draft->place, why);
+}
+
+bool draft_place(struct draft *draft, struct text *why)
+{
+	if (link(draft->path, draft->place) < 0) {
+		if (errno != EEXIST)
+			return complain(draft->place, why);
+		text_addf(why,
+		    "there is a file %s already, which is never written over; name another one, "
+		    "or move it away",
+		    draft->place);
+		return false;
+	}
+	draft_done(draft);
+	return draft_sync_folder(draft->place, why);
+}
+
+bool draft_replace(struct draft *draft, struct text *why)
+{
+	if (rename(draft->path, draft->place) < 0)
+		return complain(draft->place, why);
+	draft->path[0] = '\0';
+	return true;
+}
+
+void draft_done(struct draft *draft)
+{
+	if (draft->path[0])
+		unlink(draft->path);
+	draft->path[0] = '\0';
+}
+
+bool draft_sync_folder(const char *place, struct text *why)
+{
+	char *copy = str_dup(str_of(place));
+	int fd = open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	// Some file systems cannot, and then need not.
+	bool synced = fd >= 0 && (fsync(fd) == 0 || errno == EINVAL);
+	if (!synced)
+		complain(place, why);
+	if (fd >= 0)
+		close(fd);
+	free(copy);
+	return synced;
+}

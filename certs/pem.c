@@ -1,0 +1,16 @@
+// pem.c: from a BIO to a buffer.  See pem.h.
+#include "certs/pem.h"
+
+#include <openssl/pem.h>
+
+#include "certs/input.h"
+#include "proxy/base/die.h"
+
+void pem_take(struct bio_st *bio, struct buf *out)
+{
+	const uint8_t *at;
+	size_t len;
+	BUG_ON(!BIO_mem_contents(bio, &at, &len));
+	BUG_ON(!buf_add(out, (struct str){(const char *)at, len}, INPUT_MAX));
+	BIO_free(bio);
+}

@@ -1,0 +1,127 @@
+// private_key.c: making, reading and writing private keys.  See private_key.h.
+//
+// BoringSSL wipes what it frees, also the memory of its BIOs.
+#include "certs/private_key.h"
+
+#include <openssl/err.h>
+#include <openssl/nid.h>
+#include <openssl/pem.h>
+
+#include "certs/input.h"
+#include "certs/pem.h"
+#include "proxy/base/die.h"
+#include "proxy/config/problems.h"
+
+enum family { FAMILY_EC = EVP_PKEY_EC, FAMILY_RSA = EVP_PKEY_RSA };
+
+#define KEY_TYPE(name, word, family, size) {word, FAMILY_##family, size},
+static const struct {
+	const char *word;
+	enum family family;
+	int size;
+} types[KEY_TYPES] = {
+#include "certs/key_types.def"
+};
+#undef KEY_TYPE
+
+static bool is_weak_rsa(struct str word)
+{
+	uint64_t bits;
+	return str_starts_nocase(word, STR("rsa-")) && str_to_u64(str_drop(word, 4), &bits) &&
+	       bits < RSA_BITS_MIN;
+}
+
+bool key_type_find(struct str word, enum key_type *out, struct text *why)
+{
+	for (int i = 0; i < KEY_TYPES; i++)
+		if (str_eq(word, str_of(types[i].word))) {
+			*out = (enum key_type)i;
+			return true;
+		}
+	if (is_weak_rsa(word))
+		text_addf(why, "keys of RSA below %d bits can be broken, and clients refuse them",
+		    RSA_BITS_MIN);
+	else
+		text_addf(why, "there is no type of key %s", shown(word).at);
+	for (int i = 0; i < KEY_TYPES; i++)
+		text_addf(why, "%s%s",
+		    !i                  ? "; take "
+		    : i < KEY_TYPES - 1 ? ", "
+		                        : " or ",
+		    types[i].word);
+	return false;
+}
+
+struct evp_pkey_st *private_key_make(enum key_type type)
+{
+	EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_id(types[type].family, NULL);
+	EVP_PKEY *key = NULL;
+	int size = types[type].size;
+	BUG_ON(!ctx || !EVP_PKEY_keygen_init(ctx));
+	switch (types[type].family) {
+	case FAMILY_EC: BUG_ON(!EVP_PKEY_CTX_set_ec_paramgen_curve_nid(ctx, size)); break;
+	case FAMILY_RSA: BUG_ON(!EVP_PKEY_CTX_set_rsa_keygen_bits(ctx, size)); break;
+	}
+	BUG_ON(!EVP_PKEY_keygen(ctx, &key));
+	EVP_PKEY_CTX_free(ctx);
+	return key;
+}
+
+// Notes that a passphrase was asked for, and gives none.
+static int no_passphrase(char *room, int size, int writing, void *context)
+{
+	(void)room;
+	(void)size;
+	(void)writing;
+	*(bool *)context = true;
+	return 0;
+}
+
+static EVP_PKEY *read_key(struct str bytes, bool *out_encrypted)
+{
+	const uint8_t *at = (const uint8_t *)bytes.at;
+	BIO *bio = BIO_new_mem_buf(bytes.at, (int)bytes.len);
+	BUG_ON(!bio);
+	EVP_PKEY *key = PEM_read_bio_PrivateKey(bio, NULL, no_passphrase, out_encrypted);
+	if (!key && !*out_encrypted)
+		key = d2i_AutoPrivateKey(NULL, &at, (long)bytes.len);
+	BIO_free(bio);
+	ERR_clear_error();
+	return key;
+}
+
+struct evp_pkey_st *private_key_load(const char *path, struct text *why)
+{
+	struct buf bytes = {0};
+	bool encrypted = false;
+	EVP_PKEY *key = NULL;
+	if (input_read(path, "private key", &bytes, why)) {
+		key = read_key(buf_str(&bytes), &encrypted);
+		if (!key && encrypted)
+			text_addf(why,
+			    "the private key %s is encrypted; take the passphrase off (openssl "
+			    "pkey -in %s -out NEW.key) and keep the file readable by root only",
+			    path, path);
+		else if (!key)
+			text_addf(why,
+			    "%s holds no private key (-----BEGIN PRIVATE KEY-----); name the file "
+			    "that was written together with the request",
+			    path);
+	}
+	buf_done(&bytes);
+	return key;
+}
+
+void private_key_print(const struct evp_pkey_st *key, struct buf *out)
+{
+	BIO *bio = BIO_new(BIO_s_mem());
+	BUG_ON(!bio ||
+	       !PEM_write_bio_PKCS8PrivateKey(bio, (EVP_PKEY *)key, NULL, NULL, 0, NULL, NULL));
+	pem_take(bio, out);
+}
+
+void private_key_free(struct evp_pkey_st **key)
+{
+	EVP_PKEY_free(*key);
+	*key = NULL;
+}

@@ -1,0 +1,37 @@
+// private_key.h: the private key of a certificate: made, read, written.
+//
+// Called by `popgate cert`.  Keys are BoringSSL's EVP_PKEY, which wipes itself;
+// who gets one frees it with private_key_free.  Nothing here prints a key.
+#ifndef POPGATE_CERTS_PRIVATE_KEY_H
+#define POPGATE_CERTS_PRIVATE_KEY_H
+
+#include "proxy/base/buf.h"
+#include "proxy/base/text.h"
+
+struct evp_pkey_st;
+
+#define KEY_TYPE(name, ...) KEY_TYPE_##name,
+enum key_type {
+#include "certs/key_types.def"
+	KEY_TYPES
+};
+#undef KEY_TYPE
+
+// RSA keys of fewer bits are nowhere taken any more (NIST SP 800-131A).
+enum { RSA_BITS_MIN = 2048 };
+
+// Reads the word of key_types.def.  False with the reason in *why.
+bool key_type_find(struct str word, enum key_type *out, struct text *why);
+
+// A fresh key; the larger ones of RSA take some seconds.
+struct evp_pkey_st *private_key_make(enum key_type type);
+
+// Of a file in PEM or DER form without a passphrase.  NULL with the reason in *why.
+struct evp_pkey_st *private_key_load(const char *path, struct text *why);
+
+// Appends the key in PEM form (PKCS #8, RFC 5958); the buffer wipes itself.
+void private_key_print(const struct evp_pkey_st *key, struct buf *out);
+
+void private_key_free(struct evp_pkey_st **key);
+
+#endif

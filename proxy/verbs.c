@@ -1,0 +1,102 @@
+// verbs.c: reading a command line with verbs.  See verbs.h.
+#include "proxy/verbs.h"
+
+#include <getopt.h>
+#include <stdio.h>
+#include <string.h>
+
+static int usage(const struct verbs *verbs, const char *what, const char *about)
+{
+	fprintf(stderr, "popgate: %s%s%s; see `popgate %s help`\n", what, about[0] ? " " : "",
+	    about, verbs->command);
+	return VERBS_EXIT_USAGE;
+}
+
+static bool find_verb(const struct verbs *verbs, const char *name, size_t *out)
+{
+	for (*out = 0; *out < verbs->num_verbs; ++*out)
+		if (!strcmp(name, verbs->verbs[*out].name))
+			return true;
+	return false;
+}
+
+static int take_option(
+    const struct verbs *verbs, size_t which, const char *given, struct verbs_call *call)
+{
+	const struct verbs_option *option = &verbs->options[which];
+	struct verbs_values *values = &call->options[which];
+	if (!(option->verbs & 1u << call->verb))
+		return usage(verbs, "this verb does not take", given);
+	if (values->num == option->most)
+		return usage(verbs, option->most > 1 ? "too often:" : "given twice:", option->name);
+	values->at[values->num++] = optarg ? optarg : "";
+	return 0;
+}
+
+// Options may stand before and behind the operand.
+static int read_options(const struct verbs *verbs, int argc, char **argv, struct verbs_call *call)
+{
+	struct option options[VERBS_OPTIONS_MAX + 1] = {{0}};
+	int found, which, status = 0;
+	for (size_t i = 0; i < verbs->num_options; i++)
+		options[i] = (struct option){
+		    verbs->options[i].name, verbs->options[i].argument[0] != 0, NULL, 0};
+	opterr = 0;
+	while (!status && (found = getopt_long(argc, argv, ":c:", options, &which)) != -1) {
+		if (found == ':')
+			return usage(verbs, "an argument is missing after", argv[optind - 1]);
+		if (found != 0 && found != 'c')
+			return usage(verbs, "unknown option", argv[optind - 1]);
+		size_t option = found == 'c' ? verbs->config : (size_t)which;
+		status = take_option(verbs, option, argv[optind - 1], call);
+	}
+	return status;
+}
+
+static int read_operand(const struct verbs *verbs, int argc, char **argv, struct verbs_call *call)
+{
+	const char *operand = verbs->verbs[call->verb].operand;
+	int most = operand[0] != 0, least = most && operand[0] != '[';
+	if (argc - optind > most)
+		return usage(verbs, "needless argument", argv[optind + most]);
+	if (argc - optind < least)
+		return usage(verbs, "an argument is missing:", operand);
+	call->operand = optind < argc ? argv[optind] : NULL;
+	return 0;
+}
+
+int verbs_read(const struct verbs *verbs, int argc, char **argv, struct verbs_call *out)
+{
+	*out = (struct verbs_call){.operand = NULL};
+	if (argc < 2)
+		return usage(verbs, "which verb?", "");
+	if (!find_verb(verbs, argv[1], &out->verb))
+		return usage(verbs, "unknown:", argv[1]);
+	int status = read_options(verbs, argc - 1, argv + 1, out);
+	return status ? status : read_operand(verbs, argc - 1, argv + 1, out);
+}
+
+static void print_option(const struct verbs *verbs, const struct verbs_option *option)
+{
+	const char *before = " ";
+	printf("  --%s%s%s\n      %s For", option->name, option->argument[0] ? " " : "",
+	    option->argument, option->sentence);
+	for (size_t i = 0; i < verbs->num_verbs; i++)
+		if (option->verbs & 1u << i) {
+			printf("%s%s", before, verbs->verbs[i].name);
+			before = ", ";
+		}
+	puts(".");
+}
+
+void verbs_help(const struct verbs *verbs)
+{
+	puts("usage:");
+	for (size_t i = 0; i < verbs->num_verbs; i++)
+		printf("  popgate %s %s%s%s\n      %s\n", verbs->command, verbs->verbs[i].name,
+		    verbs->verbs[i].operand[0] ? " " : "", verbs->verbs[i].operand,
+		    verbs->verbs[i].sentence);
+	puts("\noptions:");
+	for (size_t i = 0; i < verbs->num_options; i++)
+		print_option(verbs, &verbs->options[i]);
+}
