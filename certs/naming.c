@@ -92,10 +92,15 @@ static bool is_host(struct str name)
 	return is_label(label);
 }
 
-static bool check_name(struct str name, struct text *why)
+bool naming_is_host(struct str name)
 {
 	struct addr addr;
-	if (is_host(name) || addr_parse(name, 1, &addr))
+	return is_host(name) || addr_parse(name, 1, &addr);
+}
+
+static bool check_name(struct str name, struct text *why)
+{
+	if (naming_is_host(name))
 		return true;
 	text_addf(why,
 	    "%s is no host name for a certificate, such as mail.example.org or *.example.org",

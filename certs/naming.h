@@ -31,6 +31,9 @@ struct naming {
 __attribute__((warn_unused_result)) bool naming_check(
     const struct naming *naming, struct text *why);
 
+// Whether clients could dial it: a host name of such labels, or an address.
+bool naming_is_host(struct str name);
+
 // Of a checked naming; the caller frees the results with BoringSSL's functions.
 // The alternative names have each name once, the common name first.
 struct X509_name_st *naming_subject(const struct naming *naming);

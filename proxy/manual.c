@@ -44,6 +44,13 @@ static const struct row cert_options[] = {
     {0}};
 #undef CERT_OPTION
 
+#define FINDING(token, severity, sentence, effect, step)                                           \
+	{#token, #severity, sentence " " effect " " step},
+static const struct row findings[] = {
+#include "certs/findings.def"
+    {0}};
+#undef FINDING
+
 #define USER_FIELD(name, secret, how) {#name, "", how},
 static const struct row user_fields[] = {
 #include "backends/users/fields.def"
@@ -188,6 +195,10 @@ static void print_certificates(void)
 	puts(".Sh CERTIFICATES\n.Cm popgate cert\ngets certificates, puts them in their places "
 	     "and judges them. Its verbs are:");
 	print_verbs(cert_verbs, cert_options);
+	puts("A renewed pair is written beside the old one and renamed into its place; the old one "
+	     "is kept under the same names with\n.Pa .old\nbehind. What\n.Cm check\nfinds is an "
+	     "error, of which clients complain, or a remark:");
+	print_rows(findings, "Li");
 }
 
 static void print_manual(void)

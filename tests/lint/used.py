@@ -14,6 +14,7 @@ USES = {
     "backends/store/store_verbs.def": ("VERB", r"\brun_{0}\("),
     "backends/verify/helper_refusals.def": None,
     "backends/verify/verifiers.def": ("VERIFIER", r"\bVERIFIER_{0}\b"),
+    "certs/findings.def": ("FINDING", r"\bFINDING_{0}\b"),
     "certs/key_types.def": None,
     "certs/name_fields.def": ("NAME_FIELD", r"\bNAME_FIELD_{0}\b"),
     "policy/dns_outcomes.def": ("DNS_OUTCOME", r"\bDNS_{0}\b"),

@@ -1,0 +1,93 @@
+// authorities.c: asking known authorities.  See authorities.h.
+#include "certs/authorities.h"
+
+#include <stdlib.h>
+
+#include <openssl/err.h>
+#include <openssl/x509v3.h>
+
+#include "certs/bundle.h"
+#include "proxy/base/die.h"
+
+struct authorities {
+	X509_STORE *store;
+};
+
+struct authorities *authorities_load(const char *path, struct text *why)
+{
+	struct authorities *authorities = xcalloc(1, sizeof(*authorities));
+	authorities->store = X509_STORE_new();
+	BUG_ON(!authorities->store);
+	bool loaded = X509_STORE_load_locations(authorities->store, path, NULL);
+	ERR_clear_error();
+	if (loaded)
+		return authorities;
+	text_addf(why,
+	    "cannot read certificates of authorities from %s; install the package "
+	    "ca-certificates, or name a PEM file with --ca",
+	    path);
+	authorities_free(&authorities);
+	return NULL;
+}
+
+void authorities_free(struct authorities **authorities)
+{
+	if (*authorities)
+		X509_STORE_free((*authorities)->store);
+	free(*authorities);
+	*authorities = NULL;
+}
+
+bool authorities_have_issued(const struct authorities *authorities, struct x509_st *certificate)
+{
+	X509_STORE_CTX *ctx = X509_STORE_CTX_new();
+	X509 *issuer = NULL;
+	BUG_ON(!ctx || !X509_STORE_CTX_init(ctx, authorities->store, certificate, NULL));
+	bool found = X509_STORE_CTX_get1_issuer(&issuer, ctx, certificate) == 1;
+	X509_free(issuer);
+	X509_STORE_CTX_free(ctx);
+	ERR_clear_error();
+	return found;
+}
+
+// Goes on where a date is wrong, and where the leaf is not for servers: both have
+// findings of their own.
+static int pass_over(int ok, X509_STORE_CTX *ctx)
+{
+	int error = X509_STORE_CTX_get_error(ctx);
+	bool is_leaf = X509_STORE_CTX_get_error_depth(ctx) == 0;
+	bool is_known = error == X509_V_ERR_CERT_HAS_EXPIRED ||
+	                error == X509_V_ERR_CERT_NOT_YET_VALID ||
+	                (is_leaf && error == X509_V_ERR_INVALID_PURPOSE);
+	if (!ok && is_known)
+		X509_STORE_CTX_set_error(ctx, X509_V_OK);
+	return ok || is_known;
+}
+
+static STACK_OF(X509) * stack_of(const struct bundle *bundle)
+{
+	STACK_OF(X509) *stack = sk_X509_new_null();
+	BUG_ON(!stack);
+	for (size_t i = 0; i < bundle->num; i++)
+		BUG_ON(!sk_X509_push(stack, bundle->at[i]));
+	return stack;
+}
+
+int authorities_verify(const struct authorities *authorities, struct x509_st *leaf,
+    const struct bundle *others, struct x509_st **out_about)
+{
+	X509_STORE_CTX *ctx = X509_STORE_CTX_new();
+	STACK_OF(X509) *stack = stack_of(others);
+	BUG_ON(!ctx || !X509_STORE_CTX_init(ctx, authorities->store, leaf, stack));
+	BUG_ON(!X509_STORE_CTX_set_default(ctx, "ssl_server"));
+	X509_STORE_CTX_set_verify_cb(ctx, pass_over);
+	bool good = X509_verify_cert(ctx) == 1;
+	int error = X509_STORE_CTX_get_error(ctx);
+	*out_about = X509_STORE_CTX_get_current_cert(ctx);
+	if (!*out_about)
+		*out_about = leaf;
+	X509_STORE_CTX_free(ctx);
+	sk_X509_free(stack);
+	ERR_clear_error();
+	return good ? X509_V_OK : error == X509_V_OK ? X509_V_ERR_UNSPECIFIED : error;
+}

@@ -1,0 +1,374 @@
+// install.c: from an authority's answer to a served pair.  See install.h.
+#include "certs/install.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include <openssl/err.h>
+#include <openssl/pem.h>
+#include <openssl/x509v3.h>
+
+#include "certs/authorities.h"
+#include "certs/chain.h"
+#include "certs/draft.h"
+#include "certs/pem.h"
+#include "certs/private_key.h"
+#include "certs/subject.h"
+#include "proxy/base/die.h"
+
+// One of the two places, and what comes there.
+struct target {
+	const char *path;
+	struct stat old; // st_nlink 0: nothing is there
+	struct draft draft;
+	bool is_changed;
+	const char *kept; // what the old file's name ends in from now on
+};
+
+struct installing {
+	const struct installation *asked;
+	struct text *notes, *why;
+	struct bundle bundle;
+	struct evp_pkey_st *key;
+	struct chain chain;
+	struct target chain_target, key_target;
+};
+
+static bool refuse(struct installing *in, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
+static bool refuse(struct installing *in, const char *format, ...)
+{
+	va_list args;
+	va_start(args, format);
+	text_addv(in->why, format, args);
+	va_end(args);
+	return false;
+}
+
+static void note(struct installing *in, const char *what, const X509 *certificate)
+{
+	text_addf(in->notes, "%s: ", what);
+	subject_print_name(X509_get_subject_name(certificate), in->notes);
+	text_add_char(in->notes, '\n');
+}
+
+// ---- reading ------------------------------------------------------------
+
+static bool load(struct installing *in)
+{
+	const struct installation *asked = in->asked;
+	for (size_t i = 0; i < asked->num_chain_paths; i++)
+		if (!bundle_add_file(&in->bundle, asked->chain_paths[i], in->why))
+			return false;
+	in->key = private_key_load(asked->key_path ? asked->key_path : asked->to_key, in->why);
+	return in->key;
+}
+
+// Another one of the same key is an older or newer issue of it.
+static bool find_leaf(struct installing *in, X509 **out)
+{
+	const char *key_path = in->asked->key_path ? in->asked->key_path : in->asked->to_key;
+	size_t index = chain_find_leaf(&in->bundle, in->key);
+	if (index == in->bundle.num)
+		return refuse(in,
+		    "the private key %s belongs to no certificate in %s%s; name the key that was "
+		    "made together with the request (--key)",
+		    key_path, in->asked->chain_paths[0],
+		    in->asked->num_chain_paths > 1 ? " and the others" : "");
+	*out = in->bundle.at[index];
+	for (size_t i = index + 1; i < in->bundle.num; i++)
+		if (X509_check_private_key(in->bundle.at[i], in->key) &&
+		    X509_cmp(*out, in->bundle.at[i]) != 0)
+			return refuse(in,
+			    "there are several certificates for the private key %s; leave out the "
+			    "old one",
+			    key_path);
+	ERR_clear_error();
+	return true;
+}
+
+// ---- judging ------------------------------------------------------------
+
+static bool check_times(struct installing *in)
+{
+	for (size_t i = 0; i < in->chain.num; i++) {
+		const X509 *one = in->chain.at[i];
+		int64_t from = subject_time(X509_get0_notBefore(one));
+		int64_t until = subject_time(X509_get0_notAfter(one));
+		if (in->asked->now >= from && in->asked->now <= until)
+			continue;
+		bool is_old = in->asked->now > until;
+		text_addf(in->why, "the certificate of ");
+		subject_print_name(X509_get_subject_name(one), in->why);
+		text_addf(in->why, is_old ? " has expired on " : " is valid only from ");
+		subject_print_time(is_old ? until : from, in->why);
+		return refuse(in, is_old ? "; get a new one from the authority"
+		                         : "; install it then, or set this machine's clock");
+	}
+	return true;
+}
+
+static bool is_known(struct installing *in, X509 *last, bool *out)
+{
+	const char *path = in->asked->ca_path ? in->asked->ca_path : AUTHORITIES_OF_SYSTEM;
+	struct authorities *authorities = authorities_load(path, in->why);
+	*out = authorities && authorities_have_issued(authorities, last);
+	authorities_free(&authorities);
+	return !in->why->len;
+}
+
+static bool complain_of_incomplete(struct installing *in, const X509 *last)
+{
+	char room[512];
+	struct text url = TEXT(room);
+	subject_print_issuer_url(last, &url);
+	text_addf(in->why, "the chain is incomplete: the certificate of ");
+	subject_print_name(X509_get_issuer_name(last), in->why);
+	text_addf(in->why, " is missing, who has issued ");
+	subject_print_name(X509_get_subject_name(last), in->why);
+	return refuse(in,
+	    "%s%s; get it and add it with --chain; where this is an authority of your own, name "
+	    "its file with --ca; or install nevertheless with --incomplete",
+	    url.len ? "; it may be had from " : "", room);
+}
+
+// Complete is a chain whose end is vouched for by an authority: one in the files, which
+// is left out, or a known one.
+static bool check_complete(struct installing *in)
+{
+	X509 *last = in->chain.at[in->chain.num - 1];
+	bool known = in->chain.root || subject_is_self_signed(last);
+	if (!known && !is_known(in, last, &known) && !in->asked->is_incomplete_allowed)
+		return false;
+	*in->why = text_in(in->why->at, in->why->cap);
+	if (known)
+		return true;
+	if (!in->asked->is_incomplete_allowed)
+		return complain_of_incomplete(in, last);
+	note(in, "incomplete, many clients will refuse it: nobody vouches for", last);
+	return true;
+}
+
+static void tell_left_out(struct installing *in)
+{
+	if (in->chain.root)
+		note(in, "left out, clients have the authority themselves", in->chain.root);
+	for (size_t i = 0; i < in->bundle.num; i++)
+		if (!chain_has(&in->chain, in->bundle.at[i]))
+			note(in, "left out, not of this chain", in->bundle.at[i]);
+}
+
+// ---- the places ---------------------------------------------------------
+
+static bool look_at(struct installing *in, struct target *target, const char *path)
+{
+	target->path = path;
+	if (lstat(path, &target->old) == 0)
+		return S_ISREG(target->old.st_mode) ||
+		       refuse(in,
+		           "%s is no ordinary file, and will not be replaced; name the place with "
+		           "--to-chain and --to-key",
+		           path);
+	target->old = (struct stat){.st_nlink = 0};
+	return errno == ENOENT || refuse(in, "cannot look at %s: %s", path, strerror(errno));
+}
+
+static bool look_at_both(struct installing *in)
+{
+	if (!look_at(in, &in->chain_target, in->asked->to_chain) ||
+	    !look_at(in, &in->key_target, in->asked->to_key))
+		return false;
+	const struct stat *chain = &in->chain_target.old, *key = &in->key_target.old;
+	bool is_one = !strcmp(in->asked->to_chain, in->asked->to_key) ||
+	              (chain->st_nlink && key->st_nlink && chain->st_ino == key->st_ino &&
+	                  chain->st_dev == key->st_dev);
+	return !is_one ||
+	       refuse(in, "%s cannot hold both the certificate and the key; name two files",
+	           in->asked->to_chain);
+}
+
+// What was there in the two places.
+struct old_pair {
+	struct bundle bundle;
+	struct evp_pkey_st *key;
+};
+
+static void load_old(struct installing *in, struct old_pair *old)
+{
+	char room[512];
+	struct text why = TEXT(room); // a damaged file is like none
+	if (in->chain_target.old.st_nlink &&
+	    !bundle_add_file(&old->bundle, in->chain_target.path, &why))
+		bundle_done(&old->bundle);
+	if (in->key_target.old.st_nlink)
+		old->key = private_key_load(in->key_target.path, &why);
+}
+
+static bool is_chain_of(const struct chain *chain, const struct bundle *bundle)
+{
+	bool same = chain->num == bundle->num;
+	for (size_t i = 0; same && i < chain->num; i++)
+		same = X509_cmp(chain->at[i], bundle->at[i]) == 0;
+	return same;
+}
+
+// What is the same already need not be written.  Returns the ending for the names of
+// the old files: a pair that does not fit is not kept in the place of one that does.
+static const char *compare_with_old(struct installing *in)
+{
+	struct old_pair old = {.key = NULL};
+	load_old(in, &old);
+	bool fits = old.key && old.bundle.num && chain_find_leaf(&old.bundle, old.key) == 0;
+	in->chain_target.is_changed = !is_chain_of(&in->chain, &old.bundle);
+	in->key_target.is_changed = !old.key || EVP_PKEY_cmp(in->key, old.key) != 1;
+	bundle_done(&old.bundle);
+	private_key_free(&old.key);
+	ERR_clear_error();
+	return fits ? ".old" : ".unfit";
+}
+
+static void print_chain(const struct chain *chain, struct buf *out)
+{
+	BIO *bio = BIO_new(BIO_s_mem());
+	BUG_ON(!bio);
+	for (size_t i = 0; i < chain->num; i++)
+		BUG_ON(!PEM_write_bio_X509(bio, chain->at[i]));
+	pem_take(bio, out);
+}
+
+// As the old one is, but that a key is never for everybody.
+static bool write_target(struct installing *in, struct target *target, struct str bytes)
+{
+	bool is_key = target == &in->key_target;
+	struct stat like = target->old;
+	if (!like.st_nlink)
+		like = (struct stat){.st_mode = is_key ? 0600 : 0644, .st_uid = -1, .st_gid = -1};
+	if (is_key)
+		like.st_mode &= ~(mode_t)S_IRWXO;
+	return !target->is_changed || (draft_write(&target->draft, target->path, bytes, in->why) &&
+	                                  draft_allow(&target->draft, &like, in->why));
+}
+
+static bool write_both(struct installing *in)
+{
+	struct buf chain = {0}, key = {0};
+	print_chain(&in->chain, &chain);
+	private_key_print(in->key, &key);
+	bool written = write_target(in, &in->chain_target, buf_str(&chain)) &&
+	               write_target(in, &in->key_target, buf_str(&key));
+	buf_done(&chain);
+	buf_done(&key);
+	return written;
+}
+
+// ---- putting them there -------------------------------------------------
+
+static void print_kept(const struct target *target, struct text *out)
+{
+	text_addf(out, "%s%s", target->path, target->kept);
+}
+
+// The old file gets the name `name` too, which replaces what had that before.
+static bool link_over(const char *old, const char *name)
+{
+	char between[PATH_MAX];
+	struct text text = TEXT(between);
+	text_addf(&text, "%s.XXXXXX", name);
+	int fd = text.truncated ? -1 : mkstemp(between);
+	if (fd < 0)
+		return false;
+	close(fd);
+	unlink(between);
+	bool linked = link(old, between) == 0 && rename(between, name) == 0;
+	int error = errno;
+	unlink(between); // rename(2) leaves it when both were one file already
+	errno = error;
+	return linked;
+}
+
+static bool keep_old(struct installing *in, const struct target *target)
+{
+	char name[PATH_MAX];
+	struct text text = TEXT(name);
+	print_kept(target, &text);
+	if (!target->old.st_nlink)
+		return true;
+	if (text.truncated || !link_over(target->path, name))
+		return refuse(in, "cannot keep %s as %s: %s; do it as root, or make room there",
+		    target->path, name, strerror(errno));
+	text_addf(in->notes, "kept: %s\n", name);
+	return true;
+}
+
+// After a failure: back to the old file, or to none.
+static void go_back(const struct target *target)
+{
+	char name[PATH_MAX];
+	struct text text = TEXT(name);
+	print_kept(target, &text);
+	if (!target->old.st_nlink)
+		unlink(target->path);
+	else
+		link_over(name, target->path);
+}
+
+static bool replace_both(struct installing *in)
+{
+	struct target *key = &in->key_target, *chain = &in->chain_target;
+	if (key->is_changed && !draft_replace(&key->draft, in->why))
+		return false;
+	if (!chain->is_changed || draft_replace(&chain->draft, in->why))
+		return true;
+	if (key->is_changed)
+		go_back(key);
+	return false;
+}
+
+static bool put_in_place(struct installing *in)
+{
+	sigset_t all, before;
+	if (!keep_old(in, &in->chain_target) || !keep_old(in, &in->key_target))
+		return false;
+	sigfillset(&all);
+	sigprocmask(SIG_BLOCK, &all, &before);
+	bool replaced = replace_both(in);
+	sigprocmask(SIG_SETMASK, &before, NULL);
+	return replaced && draft_sync_folder(in->key_target.path, in->why) &&
+	       draft_sync_folder(in->chain_target.path, in->why);
+}
+
+static bool judge(struct installing *in)
+{
+	X509 *leaf = NULL;
+	if (!look_at_both(in) || !load(in) || !find_leaf(in, &leaf))
+		return false;
+	chain_build(&in->bundle, leaf, &in->chain);
+	return check_times(in) && check_complete(in);
+}
+
+static bool install(struct installing *in)
+{
+	if (!judge(in))
+		return false;
+	tell_left_out(in);
+	in->chain_target.kept = in->key_target.kept = compare_with_old(in);
+	if (!in->chain_target.is_changed && !in->key_target.is_changed) {
+		text_addf(in->notes, "this pair is in place already\n");
+		return true;
+	}
+	return write_both(in) && put_in_place(in);
+}
+
+bool install_pair(const struct installation *installation, struct text *notes, struct text *why)
+{
+	struct installing in = {.asked = installation, .notes = notes, .why = why};
+	bool installed = install(&in);
+	draft_done(&in.chain_target.draft);
+	draft_done(&in.key_target.draft);
+	bundle_done(&in.bundle);
+	private_key_free(&in.key);
+	return installed;
+}
