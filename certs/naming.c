@@ -51,8 +51,8 @@ static bool check_field(enum name_field field, struct str value, struct text *wh
 	if (!value.len)
 		text_addf(why, "the %s is empty; leave the option out", what);
 	else if (!count_characters(value, &num))
-		text_addf(why, "the %s %s is no text: it must be UTF-8 without control characters",
-		    what, shown(value).at);
+		text_addf(
+		    why, "the %s is no text: it must be UTF-8 without control characters", what);
 	else if (field == NAME_FIELD_common_name && num > rows[field].most)
 		text_addf(why,
 		    "the common name %s is longer than %zu characters; give it by --name "

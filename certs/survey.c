@@ -192,6 +192,8 @@ static void check_trust(struct surveying *s)
 {
 	X509 *about;
 	int error = authorities_verify(s->authorities, s->leaf, &s->bundle, &about);
+	if (error != X509_V_OK && subject_is_self_signed(s->leaf)) // whatever its key may sign
+		error = X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT;
 	switch (error) {
 	case X509_V_OK: break;
 	case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT:
