@@ -20,7 +20,7 @@ static const struct row commands[] = {
     {0}};
 #undef COMMAND
 
-#define USER_VERB(name, operand, sentence) {#name, #operand, sentence},
+#define USER_VERB(name, operand, sentence) {#name, operand, sentence},
 static const struct row user_verbs[] = {
 #include "proxy/user_verbs.def"
     {0}};
@@ -158,9 +158,8 @@ static void print_names(void)
 
 static void print_verb_row(const struct row *row, const char *macro)
 {
-	bool has_argument = row->detail[0] && strcmp(row->detail, "NOTHING") != 0;
-	printf(".It %s%s%s%s\n%s\n", macro, row->name, has_argument ? " Ar " : "",
-	    has_argument ? row->detail : "", row->sentence);
+	printf(".It %s%s%s%s\n%s\n", macro, row->name, row->detail[0] ? " Ar " : "", row->detail,
+	    row->sentence);
 }
 
 static void print_verbs(const struct row *verbs, const struct row *options)

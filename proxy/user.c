@@ -5,7 +5,6 @@
 // waits for somebody to type.
 #include "proxy/user.h"
 
-#include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -16,9 +15,9 @@
 #include "proxy/server/sandbox.h"
 #include "proxy/server/users_trial.h"
 #include "proxy/user_command.h"
+#include "proxy/verbs.h"
 
-enum { EXIT_USAGE = 2, REASON_ROOM = 2048 };
-enum operand { OPERAND_NOTHING, OPERAND_NAME, OPERAND_FILE };
+enum { REASON_ROOM = 2048 };
 
 typedef bool verb_fn(struct user_command *command);
 
@@ -26,31 +25,34 @@ typedef bool verb_fn(struct user_command *command);
 #include "proxy/user_verbs.def"
 #undef USER_VERB
 
-#define USER_VERB(name, operand, sentence)                                                         \
-	{#name, #operand, OPERAND_##operand, run_##name, sentence},
-static const struct verb {
-	const char *name;
-	const char *operand_name;
-	enum operand operand;
-	verb_fn *run;
-	const char *sentence;
-} verbs[USER_VERBS] = {
+#define USER_VERB(name, ...) run_##name,
+static verb_fn *const runs[USER_VERBS] = {
+#include "proxy/user_verbs.def"
+};
+#undef USER_VERB
+
+#define USER_VERB(name, operand, sentence) {#name, operand, sentence},
+static const struct verbs_verb verb_rows[USER_VERBS] = {
 #include "proxy/user_verbs.def"
 };
 #undef USER_VERB
 
 #define ON(verb) (1u << USER_VERB_##verb)
-#define USER_OPTION(name, option, argument, verbs, sentence) {option, argument, verbs, sentence},
-static const struct {
-	const char *name;
-	const char *argument;
-	unsigned verbs;
-	const char *sentence;
-} rows[USER_OPTIONS] = {
+#define USER_OPTION(name, option, argument, verbs, sentence) {option, argument, 1, verbs, sentence},
+static const struct verbs_option option_rows[USER_OPTIONS] = {
 #include "proxy/user_options.def"
 };
 #undef USER_OPTION
 #undef ON
+
+static const struct verbs verbs = {
+    .command = "user",
+    .verbs = verb_rows,
+    .num_verbs = USER_VERBS,
+    .options = option_rows,
+    .num_options = USER_OPTIONS,
+    .config = USER_OPTION_config,
+};
 
 bool user_complain(const char *format, ...)
 {
@@ -436,92 +438,22 @@ static bool run_export(struct user_command *command)
 static bool run_help(struct user_command *command)
 {
 	(void)command;
-	puts("usage:");
-	for (int i = 0; i < USER_VERBS; i++)
-		printf("  popgate user %s%s%s\n      %s\n", verbs[i].name,
-		    verbs[i].operand ? " " : "", verbs[i].operand ? verbs[i].operand_name : "",
-		    verbs[i].sentence);
-	puts("\noptions:");
-	for (int i = 0; i < USER_OPTIONS; i++) {
-		printf("  --%s%s%s\n      %s For", rows[i].name, rows[i].argument[0] ? " " : "",
-		    rows[i].argument, rows[i].sentence);
-		const char *before = " ";
-		for (int verb = 0; verb < USER_VERBS; verb++)
-			if (rows[i].verbs & 1u << verb) {
-				printf("%s%s", before, verbs[verb].name);
-				before = ", ";
-			}
-		puts(".");
-	}
+	verbs_help(&verbs);
 	return true;
-}
-
-// ---- the command line ---------------------------------------------------
-
-static int usage(const char *what, const char *about)
-{
-	user_complain("%s%s%s; see `popgate user help`", what, about[0] ? " " : "", about);
-	return EXIT_USAGE;
-}
-
-static bool find_verb(const char *name, enum user_verb *out)
-{
-	for (int i = 0; i < USER_VERBS; i++)
-		if (!strcmp(name, verbs[i].name)) {
-			*out = (enum user_verb)i;
-			return true;
-		}
-	return false;
-}
-
-// Options may stand before and behind the operand.  0, or the exit status.
-static int read_options(int argc, char **argv, struct user_command *command)
-{
-	struct option options[USER_OPTIONS + 1] = {{0}};
-	int option, which;
-	for (int i = 0; i < USER_OPTIONS; i++)
-		options[i] = (struct option){rows[i].name, rows[i].argument[0] != 0, NULL, 0};
-	opterr = 0;
-	while ((option = getopt_long(argc, argv, ":c:", options, &which)) != -1) {
-		if (option != 0 && option != 'c')
-			return usage(
-			    option == ':' ? "an argument is missing after" : "unknown option",
-			    argv[optind - 1]);
-		which = option == 'c' ? USER_OPTION_config : which;
-		if (!(rows[which].verbs & 1u << command->verb))
-			return usage("this verb does not take", argv[optind - 1]);
-		command->options[which] = optarg ? optarg : "";
-	}
-	return 0;
-}
-
-static int read_operand(int argc, char **argv, struct user_command *command)
-{
-	const struct verb *verb = &verbs[command->verb];
-	int wanted = verb->operand != OPERAND_NOTHING;
-	if (optind + wanted < argc)
-		return usage("needless argument", argv[optind + wanted]);
-	if (optind + wanted > argc)
-		return usage(verb->operand == OPERAND_NAME ? "which user?" : "which file?", "");
-	command->operand = wanted ? argv[optind] : NULL;
-	return 0;
 }
 
 int user_run(int argc, char **argv, const char *default_config)
 {
-	struct user_command command = {.operand = NULL};
-	if (argc < 2)
-		return usage("what to do with users?", "");
-	if (!find_verb(argv[1], &command.verb))
-		return usage("unknown:", argv[1]);
-	int status = read_options(argc - 1, argv + 1, &command);
-	if (!status)
-		status = read_operand(argc - 1, argv + 1, &command);
+	struct verbs_call call;
+	int status = verbs_read(&verbs, argc, argv, &call);
 	if (status)
 		return status;
+	struct user_command command = {.operand = call.operand};
+	for (size_t i = 0; i < USER_OPTIONS; i++)
+		command.options[i] = verbs_value(&call, i);
 	if (!command.options[USER_OPTION_config])
 		command.options[USER_OPTION_config] = default_config;
-	bool done = verbs[command.verb].run(&command) && !fflush(stdout) && !ferror(stdout);
+	bool done = runs[call.verb](&command) && !fflush(stdout) && !ferror(stdout);
 	user_close(&command);
 	return done ? EXIT_SUCCESS : EXIT_FAILURE;
 }

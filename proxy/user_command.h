@@ -24,7 +24,6 @@ enum user_option {
 #undef USER_OPTION
 
 struct user_command {
-	enum user_verb verb;
 	const char *operand;               // NULL: none
 	const char *options[USER_OPTIONS]; // the argument, or "" for one without; NULL: not given
 	struct config *config;

@@ -69,7 +69,7 @@ int verbs_read(const struct verbs *verbs, int argc, char **argv, struct verbs_ca
 {
 	*out = (struct verbs_call){.operand = NULL};
 	if (argc < 2)
-		return usage(verbs, "which verb?", "");
+		return usage(verbs, "what to do?", "");
 	if (!find_verb(verbs, argv[1], &out->verb))
 		return usage(verbs, "unknown:", argv[1]);
 	int status = read_options(verbs, argc - 1, argv + 1, out);

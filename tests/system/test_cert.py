@@ -173,7 +173,7 @@ def test_a_name_too_long_for_the_common_name_is_asked_for_as_a_name_alone(workdi
 
 
 @pytest.mark.parametrize("arguments, words", [
-    ([], "which verb?"),
+    ([], "what to do?"),
     (["renew"], "unknown: renew"),
     (["request", "--chain", "x"], "this verb does not take"),
     (["request", "--nonsense"], "unknown option --nonsense"),

@@ -226,8 +226,8 @@ def test_without_a_terminal_it_says_what_to_do(users: Users) -> None:
 @pytest.mark.parametrize(("arguments", "words"), [
     ([], "what to do"),
     (["ad"], "ad"),
-    (["add"], "which user"),
-    (["import"], "which file"),
+    (["add"], "an argument is missing: NAME"),
+    (["import"], "an argument is missing: FILE"),
     (["add", "anna", "bert"], "needless argument bert"),
     (["list", "anna"], "needless argument anna"),
     (["add", "anna", "--update"], "--update"),
