@@ -584,8 +584,7 @@ def test_hostile_texts_in_a_certificate_do_not_reach_the_terminal(place: Place) 
 def test_show_of_the_configuration(place: Place, certificates: Certificates) -> None:
     config = place.folder / "popgate.yaml"
     pair = {"chain": "leaf.pem", "key": "leaf.key"}
-    config.write_text(json.dumps(site_with(certificates, {"one": pair, "two": {**pair, "chain": "no.pem"}},
-                                           certificate="one")))
+    config.write_text(json.dumps(site_with(certificates, {"one": pair, "two": {**pair, "chain": "no.pem"}})))
     done = cert("show", "-c", str(config))
     assert done.returncode == 1 and f"one ({place.folder}/leaf.pem)\nsubject: CN=localhost\n" in done.stdout
     assert "cannot read the certificate" in done.stderr
@@ -738,6 +737,25 @@ def test_check_compares_with_the_names_of_the_configuration(place: Place, config
     status, tokens = check(*arguments, cwd=place.folder)
     assert (status, tokens) == (1, ["name_no_host", "name_missing"])
     assert 'has no certificate "two"; there are: site' in complaint("check", "two", *arguments, cwd=place.folder)
+
+
+def test_a_name_must_be_in_one_of_the_certificates_of_a_listener(place: Place, certificates: Certificates) -> None:
+    place.issue("other", Kind("/CN=other", "IP:127.0.0.2,DNS:*.example.org"))
+    pairs = {}
+    for name in ("leaf", "other"):
+        (place.folder / f"{name}-chain.pem").write_text(place.issuer.text(name, "intermediate"))
+        pairs[name] = {"chain": f"{name}-chain.pem", "key": f"{name}.key"}
+
+    def findings(names: list[str], served: list[str]) -> dict[str, list[str]]:
+        config = site_with(certificates, pairs, names=names)
+        config["defaults"]["certificates"] = served
+        (place.folder / "popgate.yaml").write_text(json.dumps(config))
+        return {name: check("-c", "popgate.yaml", "--ca", "root.pem", name, cwd=place.folder)[1] for name in pairs}
+
+    assert findings(["localhost", "127.0.0.2"], []) == {"leaf": [], "other": []}
+    assert findings(["localhost", "127.0.0.2"], ["leaf"]) == {"leaf": ["name_missing"], "other": ["names_unknown"]}
+    # what no certificate has is served the first
+    assert findings(["localhost", "127.0.0.1"], ["other", "leaf"]) == {"leaf": [], "other": ["name_missing"]}
 
 
 # DNS, with a name server of our own where the system asks
