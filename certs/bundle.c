@@ -135,7 +135,7 @@ static bool add_pem(struct bundle *bundle, struct str bytes, struct text *why)
 static bool is_der(struct str bytes)
 {
 	enum { SEQUENCE = 0x30 };
-	return bytes.len > 1 && bytes.at[0] == SEQUENCE && (bytes.at[1] & 0x80);
+	return bytes.at && bytes.len > 1 && bytes.at[0] == SEQUENCE && (bytes.at[1] & 0x80);
 }
 
 // PKCS #12 begins with its version, 3, inside the first sequence.

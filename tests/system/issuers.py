@@ -93,10 +93,10 @@ class Issuer:
         lines += [f"subjectAltName={kind.names}"] if kind.names else []
         lines += [f"authorityInfoAccess=caIssuers;URI:http://issuer.test/{by}.der"] if by != name else []
         (self.directory / f"{name}.ext").write_text("\n".join(lines) + "\n")
-        own = ["-selfsign", "-keyfile", f"{name}.key"] if by == name else ["-cert", f"{by}.pem", "-keyfile", f"{by}.key"]
+        own = ["-selfsign"] if by == name else ["-cert", f"{by}.pem"]
         dates = [(now + timedelta(days=days)).strftime("%Y%m%d%H%M%SZ") for days in (kind.start, kind.end)]
-        openssl("ca", "-batch", "-notext", "-config", "ca.cnf", "-md", kind.digest, *own, "-in", f"{name}.csr",
-                "-out", f"{name}.pem", "-extfile", f"{name}.ext", "-startdate", dates[0], "-enddate", dates[1],
+        openssl("ca", "-batch", "-notext", "-config", "ca.cnf", "-md", kind.digest, *own, "-keyfile", f"{by}.key",
+                "-in", f"{name}.csr", "-out", f"{name}.pem", "-extfile", f"{name}.ext", "-startdate", dates[0], "-enddate", dates[1],
                 cwd=self.directory)
 
     def make(self, name: str, kind: Kind, *, by: str = "intermediate") -> None:
