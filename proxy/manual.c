@@ -194,7 +194,8 @@ static void print_certificates(void)
 	puts(".Sh CERTIFICATES\n.Cm popgate cert\ngets certificates, puts them in their places "
 	     "and judges them. Its verbs are:");
 	print_verbs(cert_verbs, cert_options);
-	puts("A renewed pair is written beside the old one and renamed into its place; the old one "
+	puts(".Pp\nA renewed pair is written beside the old one and renamed into its place; the "
+	     "old one "
 	     "is kept under the same names with\n.Pa .old\nbehind. What\n.Cm check\nfinds is an "
 	     "error, of which clients complain, or a remark:");
 	print_rows(findings, "Li");

@@ -96,8 +96,8 @@ class Issuer:
         own = ["-selfsign"] if by == name else ["-cert", f"{by}.pem"]
         dates = [(now + timedelta(days=days)).strftime("%Y%m%d%H%M%SZ") for days in (kind.start, kind.end)]
         openssl("ca", "-batch", "-notext", "-config", "ca.cnf", "-md", kind.digest, *own, "-keyfile", f"{by}.key",
-                "-in", f"{name}.csr", "-out", f"{name}.pem", "-extfile", f"{name}.ext", "-startdate", dates[0], "-enddate", dates[1],
-                cwd=self.directory)
+                "-in", f"{name}.csr", "-out", f"{name}.pem", "-extfile", f"{name}.ext", "-startdate", dates[0],
+                "-enddate", dates[1], cwd=self.directory)
 
     def make(self, name: str, kind: Kind, *, by: str = "intermediate") -> None:
         self.make_request(name, kind)

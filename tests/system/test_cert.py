@@ -82,8 +82,8 @@ def text_of(request: Path) -> str:
 def test_a_request_says_all_that_was_asked_for(workdir: Path) -> None:
     said = do("request", "--common-name", "Mail.Example.ORG", "--name", "pop.example.org", "--name", "mail.example.org",
               "--name", "*.müller.example", "--name", "192.0.2.1", "--name", "2001:DB8::1",
-              "--organization", "Ünion & Co", "--unit", "Post", "--country", "DE", "--state", "Berlin", "--city", "Köln",
-              "--key", "new.key", "--request", "new.csr", cwd=workdir)
+              "--organization", "Ünion & Co", "--unit", "Post", "--country", "DE", "--state", "Berlin",
+              "--city", "Köln", "--key", "new.key", "--request", "new.csr", cwd=workdir)
     assert "popgate cert install --chain ANSWER --key new.key" in said
     text = text_of(workdir / "new.csr")
     assert "Subject: C=DE,ST=Berlin,L=Köln,O=Ünion & Co,OU=Post,CN=mail.example.org\n" in text
