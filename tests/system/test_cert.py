@@ -828,7 +828,7 @@ def test_from_the_request_to_a_client_that_believes(start: Callable[..., Popgate
     do(*install, "--chain", str(issuer.path("intermediate.pem")), cwd=workdir)
     assert check("-c", str(file), "--ca", str(ca), cwd=workdir) == (0, [])
 
-    gate.reload()
+    gate.log.wait("certificate_replaced")
     for mode, listener in (("implicit", "pop3s"), ("stls", "pop3")):
         got = clients.fetch_with_curl(gate.port(listener), mode, str(ca), 1, workdir, user=USER, password=PASSWORD)
         assert got == dovecot.messages[:1]
