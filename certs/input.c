@@ -31,7 +31,7 @@ bool input_read(const char *path, const char *what, struct buf *out, struct text
 	else if (!fits)
 		text_addf(why, "the %s %s is larger than 1 MiB; name the right file", what, path);
 	else if (!buf_len(out))
-		text_addf(why, "the %s %s is empty; name the right file", what, path);
+		text_addf(why, "the %s %s is empty", what, path);
 	fclose(file);
 	return !why->len;
 }

@@ -4,44 +4,14 @@
 // told apart.
 #include "certs/pair.h"
 
-#include <errno.h>
-#include <stdio.h>
-
 #include <openssl/err.h>
 #include <openssl/pem.h>
 #include <openssl/pool.h>
 #include <openssl/x509.h>
 
-#include "proxy/base/file.h"
-
-enum { FILE_MAX = 1024 * 1024 };
-
-static BIO *read_file(const char *path, const char *what, struct text *why)
-{
-	FILE *file = file_open(path);
-	BIO *bio = file ? BIO_new(BIO_s_mem()) : NULL;
-	char piece[4096];
-	size_t n, total = 0;
-	if (!file) {
-		text_addf(why, "cannot read the %s %s: %s", what, path, file_problem());
-		return NULL;
-	}
-	setvbuf(file, NULL, _IONBF, 0); // what it has read of a key would not be wiped
-	while (total < FILE_MAX && (n = fread(piece, 1, sizeof(piece), file)) > 0) {
-		BIO_write(bio, piece, (int)n);
-		total += n;
-	}
-	if (ferror(file))
-		text_addf(why, "cannot read the %s %s: %s", what, path, strerror(errno));
-	else if (total == 0)
-		text_addf(why, "the %s %s is empty", what, path);
-	explicit_bzero(piece, sizeof(piece));
-	fclose(file);
-	if (!why->len)
-		return bio;
-	BIO_free(bio);
-	return NULL;
-}
+#include "certs/input.h"
+#include "certs/private_key.h"
+#include "proxy/base/die.h"
 
 static bool add_certificate(struct pair *pair, const uint8_t *der, long len)
 {
@@ -55,14 +25,10 @@ static bool add_certificate(struct pair *pair, const uint8_t *der, long len)
 
 // How many lines begin with five dashes: the first and the last of each block, and the
 // first of one that is cut off.
-static size_t count_rules(BIO *bio)
+static size_t count_rules(struct str rest)
 {
-	const uint8_t *at;
-	size_t len, num = 0;
-	struct str line, rest;
-	if (!BIO_mem_contents(bio, &at, &len))
-		return 0;
-	rest = (struct str){(const char *)at, len};
+	size_t num = 0;
+	struct str line;
 	while (rest.len) {
 		str_cut(rest, '\n', &line, &rest);
 		num += str_eq(str_take(line, 5), STR("-----"));
@@ -71,16 +37,15 @@ static size_t count_rules(BIO *bio)
 }
 
 // Takes the CERTIFICATE blocks in order; a key in the same file is passed over.
-static bool read_chain(struct pair *pair, const char *path, struct text *why)
+static bool take_blocks(struct pair *pair, const char *path, struct str bytes, struct text *why)
 {
-	BIO *bio = read_file(path, "certificate", why);
+	BIO *bio = BIO_new_mem_buf(bytes.at, (int)bytes.len);
 	char *name, *header;
 	uint8_t *der;
 	long len;
 	bool fits = true;
-	if (!bio)
-		return false;
-	size_t num_blocks = 0, num_rules = count_rules(bio);
+	BUG_ON(!bio);
+	size_t num_blocks = 0, num_rules = count_rules(bytes);
 	for (; fits && PEM_read_bio(bio, &name, &header, &der, &len); num_blocks++) {
 		if (str_eq(str_of(name), STR("CERTIFICATE")))
 			fits = add_certificate(pair, der, len);
@@ -102,33 +67,13 @@ static bool read_chain(struct pair *pair, const char *path, struct text *why)
 	return !why->len;
 }
 
-// Notes that a passphrase was asked for, and gives none.
-static int no_passphrase(char *room, int size, int writing, void *context)
+static bool read_chain(struct pair *pair, const char *path, struct text *why)
 {
-	(void)room;
-	(void)size;
-	(void)writing;
-	*(bool *)context = true;
-	return 0;
-}
-
-static bool read_key(struct pair *pair, const char *path, struct text *why)
-{
-	bool encrypted = false;
-	BIO *bio = read_file(path, "private key", why);
-	if (!bio)
-		return false;
-	pair->key = PEM_read_bio_PrivateKey(bio, NULL, no_passphrase, &encrypted);
-	ERR_clear_error();
-	BIO_free(bio);
-	if (!pair->key && encrypted)
-		text_addf(why,
-		    "the private key %s is encrypted; store it without a passphrase, readable by "
-		    "root only",
-		    path);
-	else if (!pair->key)
-		text_addf(why, "%s holds no private key in PEM form", path);
-	return pair->key;
+	struct buf bytes = {0};
+	bool taken = input_read(path, "certificate", &bytes, why) &&
+	             take_blocks(pair, path, buf_str(&bytes), why);
+	buf_done(&bytes);
+	return taken;
 }
 
 static bool belong_together(
@@ -149,7 +94,8 @@ bool pair_read(
     const char *chain_path, const char *key_path, struct pair *out_pair, struct text *why)
 {
 	*out_pair = (struct pair){.num_chain = 0};
-	if (read_chain(out_pair, chain_path, why) && read_key(out_pair, key_path, why) &&
+	if (read_chain(out_pair, chain_path, why) &&
+	    (out_pair->key = private_key_load(key_path, why)) &&
 	    belong_together(out_pair, chain_path, key_path, why))
 		return true;
 	pair_done(out_pair);
