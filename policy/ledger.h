@@ -1,7 +1,7 @@
 // ledger.h: what is remembered of addresses and users: how fast they connect,
 // what logins failed, who is banned, who logged in well.
 //
-// One set of shared pages, made by the supervisor, 14 MiB at most (slots.h), and
+// One set of shared pages, 14 MiB at most (slots.h), made by the supervisor and
 // kept over reloads and upgrades, changed by all workers without a lock.
 // It only remembers; what follows from it, penalties.c says.
 //

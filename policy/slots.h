@@ -10,9 +10,9 @@
 // The sets of a key are one in each level of the table, and a level is eight times
 // as large as the one before.  A key goes to a level only when its sets in those
 // before it are full, and is looked for no further than in a set with a word that
-// was never used (such a word stays the only kind that is 0).  So a few thousand
-// keys live in the few pages of the first level: memory comes into being where
-// it is first looked at, and in a single large level each key would cost a page.
+// was never used, which alone is 0.  So a few thousand keys live in the few pages of
+// the first level: memory comes into being where it is first looked at, and in a
+// single large level each key would cost a page.
 //
 // Words are changed by compare-and-swap of what was seen: who loses looks again.
 // No lock is held that a crash could leave, and no change needs to be undone.
