@@ -19,7 +19,7 @@
 #ifndef POPGATE_PROXY_SERVER_CERTIFICATES_WATCH_H
 #define POPGATE_PROXY_SERVER_CERTIFICATES_WATCH_H
 
-#include "proxy/server/file_mark.h"
+#include "proxy/base/file_mark.h"
 #include "proxy/server/generation.h"
 
 // What the files of a pair were.

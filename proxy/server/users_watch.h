@@ -13,7 +13,7 @@
 #ifndef POPGATE_PROXY_SERVER_USERS_WATCH_H
 #define POPGATE_PROXY_SERVER_USERS_WATCH_H
 
-#include "proxy/server/file_mark.h"
+#include "proxy/base/file_mark.h"
 #include "proxy/server/generation.h"
 
 struct users_mark {

@@ -1,9 +1,9 @@
 // file_mark.h: what a file looks like from outside: whether it is another one now,
 // or has changed.
 //
-// Used by what the supervisor looks at once a second.
-#ifndef POPGATE_PROXY_SERVER_FILE_MARK_H
-#define POPGATE_PROXY_SERVER_FILE_MARK_H
+// Used for whatever the supervisor looks at again and again.
+#ifndef POPGATE_PROXY_BASE_FILE_MARK_H
+#define POPGATE_PROXY_BASE_FILE_MARK_H
 
 #include <stdbool.h>
 #include <sys/types.h>

@@ -1,5 +1,5 @@
 // file_mark.c: see file_mark.h.
-#include "proxy/server/file_mark.h"
+#include "proxy/base/file_mark.h"
 
 #include <sys/stat.h>
 
