@@ -128,13 +128,23 @@ struct str tls_server_name(const struct tls *tls)
 
 bool tls_refused_name(const struct tls *tls)
 {
-	return tls->certificate && tls->refusal;
+	return tls->is_name_refused;
 }
 
 struct str tls_peer_certificate(const struct tls *tls)
 {
 	const STACK_OF(CRYPTO_BUFFER) *sent = SSL_get0_peer_certificates(tls->ssl);
 	return sk_CRYPTO_BUFFER_num(sent) ? tls_der(sk_CRYPTO_BUFFER_value(sent, 0)) : STR("");
+}
+
+bool tls_peer_chain(const struct tls *tls, struct str chain[TLS_CHAIN_MAX], size_t *out_num)
+{
+	const STACK_OF(CRYPTO_BUFFER) *shown = SSL_get0_peer_certificates(tls->ssl);
+	size_t num = sk_CRYPTO_BUFFER_num(shown);
+	*out_num = num < TLS_CHAIN_MAX ? num : TLS_CHAIN_MAX;
+	for (size_t i = 0; i < *out_num; i++)
+		chain[i] = tls_der(sk_CRYPTO_BUFFER_value(shown, i));
+	return num == *out_num;
 }
 
 const char *tls_error(const struct tls *tls)
@@ -222,6 +232,8 @@ enum tls_result tls_handshake(struct tls *tls)
 	}
 	ERR_clear_error();
 	enum tls_result result = result_of(tls, SSL_do_handshake(tls->ssl));
+	if (result == TLS_OK && !tls_resumption_is_good(tls))
+		return TLS_FAILED;
 	return result == TLS_ENDED ? TLS_FAILED : result;
 }
 

@@ -37,6 +37,9 @@ enum { TLS_CHAIN_MAX = 16 };
 // Bytes of the longest hash.
 enum { TLS_END_POINT_MAX = 64 };
 
+// Bytes of what tells one way of judging clients' certificates from another.
+enum { TLS_ASKED_MAX = 32 };
+
 // ---- certificates as they are served ------------------------------------
 
 struct tls_certificate_options {
@@ -115,6 +118,37 @@ void tls_server_replace(
 // (in TLS 1.2 from the first).  `tickets` must outlive the connections.
 void tls_server_share_tickets(
     struct tls_server *server, const struct tickets *tickets, uint32_t lifetime_s);
+// ---- what servers ask clients for ---------------------------------------
+
+// What a client is told of a certificate that is refused (RFC 8446 section 6.2).
+enum tls_alert {
+	TLS_ALERT_bad_certificate = 42,
+	TLS_ALERT_certificate_revoked = 44,
+	TLS_ALERT_certificate_expired = 45,
+	TLS_ALERT_unknown_ca = 48,
+};
+
+// Judges a client's certificate chain (leaf first, DER; never empty).  False with the
+// reason in *why, for the log, refuses it.
+typedef bool tls_verify_client_fn(const void *context, const struct str *chain, size_t num_chain,
+    enum tls_alert *out_alert, struct text *why);
+
+// What a server asks clients for.
+struct tls_client_certificates {
+	bool required; // else a client may have none; a refused one ends the handshake in any case
+	tls_verify_client_fn *verify;
+	const void *context; // of verify; borrowed until the next call, or the server's end
+	const struct str *authorities; // whose certificates will do: their names (DER); copied
+	size_t num_authorities;
+	struct str id; // of everything that a certificate is judged by; TLS_ASKED_MAX bytes at most
+};
+
+// Lets the server ask its clients for certificates from the next handshake on; may be
+// called again, with other authorities, while it serves.  Sessions that were begun under
+// another `id` are not resumed, and the chain of one that is gets judged again: what is
+// in a ticket does not outlive its certificate.
+void tls_server_ask_for_certificates(
+    struct tls_server *server, const struct tls_client_certificates *certificates);
 
 // ---- clients ------------------------------------------------------------
 
@@ -153,8 +187,8 @@ struct str tls_server_name(const struct tls *tls);
 // Whether the handshake failed because of that name.
 bool tls_refused_name(const struct tls *tls);
 
-// On the client's side, the certificate (DER) that the server showed, once the
-// handshake is over; valid until the connection's end.
+// The certificate (DER) that the peer showed, now or in the session that was resumed, once
+// the handshake is over; empty when it has shown none.  Valid until the connection's end.
 struct str tls_peer_certificate(const struct tls *tls);
 
 // Which BoringSSL this is, for people: a static string.

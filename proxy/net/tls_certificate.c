@@ -53,27 +53,34 @@ static void copy_chain(
 }
 
 // A client that resumes is not shown a certificate: it takes this one for that which
-// it was shown before, and binds itself to it.  So a ticket counts for one certificate.
-static bool set_session_context(const struct tls_certificate *certificate, SSL_CTX *ctx)
+// it was shown before, and binds itself to it.  So a ticket counts for one certificate;
+// and, since the client does not show its own again, for one way of judging that.
+static bool set_session_context(
+    const struct tls_certificate *certificate, struct str asked, SSL_CTX *ctx)
 {
 	uint8_t digest[SHA256_DIGEST_LENGTH];
 	_Static_assert(sizeof(digest) <= SSL_MAX_SID_CTX_LENGTH, "fits");
 	struct str leaf = tls_der(certificate->chain[0]);
-	SHA256((const uint8_t *)leaf.at, leaf.len, digest);
+	SHA256_CTX hash;
+	SHA256_Init(&hash);
+	SHA256_Update(&hash, asked.at, asked.len);
+	SHA256_Update(&hash, leaf.at, leaf.len);
+	SHA256_Final(digest, &hash);
 	return SSL_CTX_set_session_id_context(ctx, digest, sizeof(digest));
 }
 
-bool tls_certificate_install(const struct tls_certificate *certificate, SSL_CTX *ctx)
+bool tls_certificate_install(
+    const struct tls_certificate *certificate, struct str asked, SSL_CTX *ctx)
 {
 	return SSL_CTX_set_chain_and_key(
 	           ctx, certificate->chain, certificate->num_chain, certificate->key, NULL) &&
-	       set_session_context(certificate, ctx);
+	       set_session_context(certificate, asked, ctx);
 }
 
 static bool can_be_served(const struct tls_certificate *certificate, struct text *why)
 {
 	SSL_CTX *ctx = tls_context_new(&tls_usual_strength, why);
-	bool can = ctx && tls_certificate_install(certificate, ctx);
+	bool can = ctx && tls_certificate_install(certificate, STR(""), ctx);
 	if (ctx && !can)
 		text_add(why, str_of(tls_last_error()));
 	SSL_CTX_free(ctx);

@@ -10,14 +10,13 @@
 static enum ssl_verify_result_t verify(SSL *ssl, uint8_t *out_alert)
 {
 	struct tls *tls = SSL_get_app_data(ssl);
-	const STACK_OF(CRYPTO_BUFFER) *sent = SSL_get0_peer_certificates(ssl);
 	struct str chain[TLS_CHAIN_MAX];
-	size_t num = 0;
+	size_t num;
 	char room[512];
 	struct text why = TEXT(room);
-	for (; num < sk_CRYPTO_BUFFER_num(sent) && num < TLS_CHAIN_MAX; num++)
-		chain[num] = tls_der(sk_CRYPTO_BUFFER_value(sent, num));
-	if (tls->client->verify(tls->client->context, chain, num, tls->name, &why))
+	if (!tls_peer_chain(tls, chain, &num))
+		text_addf(&why, "the server sent more than %d certificates", TLS_CHAIN_MAX);
+	else if (tls->client->verify(tls->client->context, chain, num, tls->name, &why))
 		return ssl_verify_ok;
 	tls->refusal = str_dup(text_str(&why));
 	*out_alert = SSL_AD_BAD_CERTIFICATE;

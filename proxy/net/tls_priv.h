@@ -4,6 +4,9 @@
 // a listener serves, tls_choice.c which certificate that is for a client,
 // tls_tickets.c how sessions are resumed, tls_client.c what stores are asked for,
 // tls_context.c what both kinds of context have in common.
+// a listener serves, tls_choice.c which certificate that is for a client, tls_client.c
+// what stores are asked for, tls_context.c what both kinds of context have in common,
+// tls_client_certificates.c what clients are asked for.
 #ifndef POPGATE_PROXY_NET_TLS_PRIV_H
 #define POPGATE_PROXY_NET_TLS_PRIV_H
 
@@ -38,6 +41,11 @@ struct tls_server {
 	size_t num_places;
 	bool refuse_unknown_names;
 	const struct tickets *tickets; // NULL: BoringSSL makes keys of its own
+	tls_verify_client_fn *verify; // NULL: no client is asked for a certificate
+	const void *verify_context;
+	bool requires_certificate;
+	char asked[TLS_ASKED_MAX]; // what a client's certificate is judged by
+	size_t asked_len;
 };
 
 struct tls_client {
@@ -60,7 +68,8 @@ struct tls {
 	bool fed_end;
 	bool has_name; // the certificate that is served, which the client asked for
 	const char *error;
-	char *refusal; // heap: why the store's certificate, or the client's name, was refused
+	char *refusal; // heap: why the peer's certificate, or the client's name, was refused
+	bool is_name_refused;
 };
 
 // Why BoringSSL refused something, as a static string; its queue is empty then.
@@ -85,9 +94,26 @@ void tls_begin(struct tls *tls, SSL_CTX *ctx);
 
 // As server, for a client whose hello is there.
 void tls_begin_server(struct tls *tls);
+// The chain that the peer has shown, leaf first; false when it is longer than that.
+__attribute__((warn_unused_result)) bool tls_peer_chain(
+    const struct tls *tls, struct str chain[TLS_CHAIN_MAX], size_t *out_num);
 
-// Makes it what the context serves.  False when BoringSSL refuses.
-bool tls_certificate_install(const struct tls_certificate *certificate, SSL_CTX *ctx);
+// tls_client_certificates.c: judges the chain of a client whose session was resumed; on
+// the client's side, and where none is asked for, there is nothing to judge.
+__attribute__((warn_unused_result)) bool tls_resumption_is_good(struct tls *tls);
+
+// A connection of that context over the stream.
+struct tls *tls_new(struct stream *stream, SSL_CTX *ctx);
+
+// Makes it what the context serves.  `asked`: the server's.  False when BoringSSL
+// refuses.
+bool tls_certificate_install(
+    const struct tls_certificate *certificate, struct str asked, SSL_CTX *ctx);
+
+static inline struct str tls_asked(const struct tls_server *server)
+{
+	return (struct str){server->asked, server->asked_len};
+}
 
 // Counts one more owner.
 struct tls_certificate *tls_certificate_own(struct tls_certificate *certificate);

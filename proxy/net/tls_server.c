@@ -26,6 +26,7 @@ static void refuse_name(struct tls *tls, struct str name)
 	struct text why = TEXT(room);
 	text_addf(&why, "no certificate has the name \"%.*s\"", STR_ARG(name));
 	tls->refusal = str_dup(text_str(&why));
+	tls->is_name_refused = true;
 }
 
 // The first that BoringSSL asks, once it has read the hello.
@@ -50,7 +51,7 @@ static int acknowledge_name(SSL *ssl, int *out_alert, void *context)
 	struct tls *tls = SSL_get_app_data(ssl);
 	(void)context;
 	*out_alert = SSL_AD_UNRECOGNIZED_NAME;
-	if (tls->refusal)
+	if (tls->is_name_refused)
 		return SSL_TLSEXT_ERR_ALERT_FATAL;
 	return tls->has_name ? SSL_TLSEXT_ERR_OK : SSL_TLSEXT_ERR_NOACK;
 }
@@ -84,7 +85,7 @@ static bool add_place(struct tls_server *server, const struct tls_server_options
 	    (struct tls_place){ctx, tls_certificate_own(certificate)};
 	set_up(ctx, options);
 	SSL_CTX_set_app_data(ctx, server);
-	if (tls_certificate_install(certificate, ctx))
+	if (tls_certificate_install(certificate, tls_asked(server), ctx))
 		return true;
 	text_add(why, str_of(tls_last_error()));
 	return false;
@@ -120,7 +121,7 @@ void tls_server_replace(
     struct tls_server *server, size_t index, struct tls_certificate *certificate)
 {
 	struct tls_place *place = &server->places[index];
-	BUG_ON(!tls_certificate_install(certificate, place->ctx));
+	BUG_ON(!tls_certificate_install(certificate, tls_asked(server), place->ctx));
 	tls_certificate_own(certificate);
 	tls_certificate_free(&place->certificate);
 	place->certificate = certificate;

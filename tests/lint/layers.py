@@ -37,7 +37,7 @@ LIBRARIES = {
     "openssl/pkcs7.h": ["certs/bundle.c"],
     "openssl/rand.h": ["certs/issue.c", "backends/users/seal.c", "backends/users/key.c", "proxy/net/tls_tickets.c"],
     "openssl/ssl.h": ["proxy/net/"],
-    "openssl/bio.h": ["proxy/net/"],
+    "openssl/bio.h": ["proxy/net/", "certs/"],
     "openssl/pool.h": ["proxy/net/", "certs/"],
     "openssl/err.h": ["proxy/net/", "certs/"],
     "openssl/x509.h": ["certs/"],

@@ -17,6 +17,7 @@ USES = {
     "certs/findings.def": ("FINDING", r"\bFINDING_{0}\b"),
     "certs/key_types.def": None,
     "certs/name_fields.def": ("NAME_FIELD", r"\bNAME_FIELD_{0}\b"),
+    "certs/client_names.def": ("CLIENT_NAME", r"\bcollect_{0}\("),
     "policy/dns_outcomes.def": ("DNS_OUTCOME", r"\bDNS_{0}\b"),
     "policy/rule_kinds.def": ("RULE_KIND", r"\bRULE_{0}\b"),
     "proxy/base/events.def": ("EVENT", r"\bLOG_{0}\b"),
