@@ -8,9 +8,10 @@
 // The rules are asked in order (map_rule.h), files in their place (aliases.h), and
 // the first that matches decides.  One that names no backend leads to that of the
 // session: the listener's, or another by the host name that the client asked for.
-// Without a rule, a name goes there, too: as the client wrote it where the store judges it, else as
-// the user without domain, in small letters; and a mailbox that is not the user's own is refused
-// there, since nobody has said that this user may open it.
+// Without a rule, a name goes there, too: as it stands where the store judges it, or an
+// authority vouches for the whole of it; else as the user without domain, in small letters, and
+// then a mailbox that is not the user's own is refused, since nobody has said that this user may
+// open it.
 #ifndef POPGATE_BACKENDS_ROUTE_H
 #define POPGATE_BACKENDS_ROUTE_H
 
@@ -44,7 +45,7 @@ size_t routes_backend_of_domain(const struct routes *routes, struct str domain, 
 struct route_question {
 	const struct account *account;
 	struct str login; // as the client wrote it
-	bool as_written;  // where no rule matches: the store judges
+	bool as_written;  // where no rule matches: the whole name counts
 	size_t home;      // the session's backend
 };
 

@@ -82,6 +82,7 @@ static unsigned methods_of(const struct verification *verification)
 	    {CLAIM_plain, LOGIN_METHOD_basic, LOGIN_METHOD_basic_tls},
 	    {CLAIM_ntlm, LOGIN_METHOD_ntlm, LOGIN_METHOD_ntlm_tls},
 	    {CLAIM_digest, LOGIN_METHOD_digest, LOGIN_METHOD_digest_tls},
+	    {CLAIM_external, 0, LOGIN_METHOD_external},
 	};
 	unsigned methods = 0;
 	for (size_t i = 0; i < sizeof(rows_of_methods) / sizeof(rows_of_methods[0]); i++)
@@ -107,6 +108,7 @@ static void ask(struct verification *verification)
 	switch (verification->verifier) {
 	case VERIFIER_users: outcome = ask_users(verification, &why); break;
 	case VERIFIER_winbind: verify_winbind_start(verification); return;
+	case VERIFIER_certificate: // TLS has judged it, or there would be no such claim
 	case VERIFIER_backend:
 	case VERIFIERS: break;
 	}

@@ -4,7 +4,8 @@
 // names its verifiers in order (option `verify`); the first that can judge the
 // claim's kind and knows the user decides.  `backend` is no verifier here: a plain
 // claim that comes to it is accepted unjudged, for the store to judge at the login;
-// NTLM that the store has challenged does not come here at all.
+// NTLM that the store has challenged does not come here at all.  `certificate` accepts
+// what TLS has judged already: the word of the client's authority will do.
 //
 // What users.db says of a user whom it cannot judge (added with --no-password) holds
 // whoever judges after it: methods, mailbox, backend, the password for the store.

@@ -48,10 +48,26 @@ static bool is_digest(const struct claim *claim, const struct user_record *recor
 	return digest_matches(&claim->digest, secret_reveal(&record->password));
 }
 
+// Of a record that was found and is not disabled: those that are not, are.
+static bool is_there(const struct user_record *record)
+{
+	return record->enabled;
+}
+
+// TLS has proved it.
+static bool is_proved(const struct claim *claim, const struct user_record *record, const char **why)
+{
+	(void)claim;
+	(void)record;
+	*why = NULL;
+	return true;
+}
+
 static const struct judge judges[] = {
     {CLAIM_plain, has_hash, is_password},
     {CLAIM_ntlm, has_hash, is_response},
     {CLAIM_digest, has_password, is_digest},
+    {CLAIM_external, is_there, is_proved},
 };
 
 static const struct judge *find_judge(const struct claim *claim)
@@ -83,6 +99,25 @@ static enum outcome judge_record(const struct judge *judge, const struct claim *
 	return is_true ? OUTCOME_accepted : OUTCOME_rejected;
 }
 
+// Whose certificate names a domain is the user of that domain, and no other: there is no
+// password to tell which of two namesakes has come.  What users.db forbids the one without
+// a domain, no namesake may do either; what it allows, only that one.
+static bool is_namesake(const struct claim *claim, const struct account *account,
+    enum users_found found, const struct user_record *record)
+{
+	return claim->kind == CLAIM_external && found == USERS_FOUND && record->enabled &&
+	       account->domain.len && !record->has_domain;
+}
+
+static enum outcome leave_namesake(struct user_record *record, const char **why)
+{
+	unsigned methods = record->methods;
+	user_record_done(record);
+	record->methods = methods;
+	*why = "users.db has a user of that name, but not of the certificate's domain";
+	return OUTCOME_unknown;
+}
+
 enum outcome verify_users(struct users *users, const struct claim *claim,
     const struct account *account, struct user_record *out_record, const char **why)
 {
@@ -94,6 +129,8 @@ enum outcome verify_users(struct users *users, const struct claim *claim,
 	}
 	enum users_found found =
 	    users_look_up(users, account->domain, account->user, out_record, why);
+	if (is_namesake(claim, account, found, out_record))
+		return leave_namesake(out_record, why);
 	enum outcome outcome = judge_record(judge, claim, found, out_record, why);
 	if (outcome != OUTCOME_accepted && outcome != OUTCOME_unknown)
 		user_record_done(out_record);

@@ -7,6 +7,8 @@
 //   CLAIM_plain   the NT hash of the password
 //   CLAIM_ntlm    the NT hash, when the challenge was ours; a relayed one never
 //   CLAIM_digest  the password itself, where it is kept
+//   CLAIM_external  that the user is there, and of the certificate's domain if that
+//                 names one
 #ifndef POPGATE_BACKENDS_VERIFY_VERIFY_USERS_H
 #define POPGATE_BACKENDS_VERIFY_VERIFY_USERS_H
 

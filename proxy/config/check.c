@@ -310,7 +310,9 @@ static const char *tls_method(unsigned methods)
 {
 	if (methods & LOGIN_METHOD_basic_tls)
 		return "basic-tls";
-	return methods & LOGIN_METHOD_ntlm_tls ? "ntlm-tls" : "digest-tls";
+	if (methods & LOGIN_METHOD_ntlm_tls)
+		return "ntlm-tls";
+	return methods & LOGIN_METHOD_digest_tls ? "digest-tls" : "external";
 }
 
 // Profile, version and bits must leave something to agree on.

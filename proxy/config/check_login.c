@@ -9,6 +9,7 @@
 enum {
 	NTLM = LOGIN_METHOD_ntlm | LOGIN_METHOD_ntlm_tls,
 	DIGEST = LOGIN_METHOD_digest | LOGIN_METHOD_digest_tls,
+	PASSWORDS = LOGIN_METHOD_basic | LOGIN_METHOD_basic_tls | NTLM | DIGEST,
 	TIMESTAMP_MAX = 48, // of a greeting's APOP timestamp, with the space before it
 	GREETING_MAX = 500,
 };
@@ -60,19 +61,30 @@ static unsigned methods_of(const struct listener_config *listener)
 
 // ---- the list -----------------------------------------------------------
 
+// Who stands before whom; the place of the second one.
+static void check_pair(const struct config *config, const struct text_list *verify, size_t before,
+    size_t i, struct problems *problems)
+{
+	struct str first = str_of(verify->at[before]), second = str_of(verify->at[i]);
+	if (str_eq(first, second))
+		problems_add(problems, config->path, verify->places[i],
+		    "verify: %s stands twice; leave one out", verify->at[i]);
+	if (str_eq(first, STR("certificate")) && str_eq(second, STR("users")))
+		problems_add(problems, config->path, verify->places[i],
+		    "verify: users must stand before certificate, which lets in everybody whom an "
+		    "authority vouches for, also users who are disabled");
+}
+
 static void check_order(
     const struct config *config, const struct text_list *verify, struct problems *problems)
 {
 	for (size_t i = 0; i < verify->num; i++) {
-		struct str each = str_of(verify->at[i]);
-		if (str_eq(each, STR("backend")) && i + 1 < verify->num)
+		if (str_eq(str_of(verify->at[i]), STR("backend")) && i + 1 < verify->num)
 			problems_add(problems, config->path, verify->places[i],
 			    "verify: backend must stand last: the store judges whoever comes to "
 			    "it, and nobody is asked after it");
 		for (size_t k = 0; k < i; k++)
-			if (str_eq(each, str_of(verify->at[k])))
-				problems_add(problems, config->path, verify->places[i],
-				    "verify: %s stands twice; leave one out", verify->at[i]);
+			check_pair(config, verify, k, i, problems);
 	}
 }
 
@@ -91,6 +103,56 @@ static void check_sources(
 		    "%s: APOP and CRAM-MD5 can be judged by users alone; put it into verify, or "
 		    "leave digest out",
 		    is_for_all ? "login" : "login_exceptions");
+}
+
+// ---- client certificates ------------------------------------------------
+
+static void check_certificates_asked(
+    const struct config *config, const struct listener_config *listener, struct problems *problems)
+{
+	const struct listener_options *options = &listener->options;
+	struct place place = place_of(listener, LISTENER_OPTION_client_certs);
+	if (options->client_certs == CLIENT_CERTS_off)
+		return;
+	if (options->tls == LISTENER_TLS_none)
+		problems_add(problems, config->path, place,
+		    "client_certs: without TLS nobody can show a certificate; set tls to stls, or "
+		    "client_certs to off");
+	if (!*options->client_ca)
+		problems_add(problems, config->path, place,
+		    "client_certs: name the PEM file of the authorities that may vouch for clients "
+		    "with client_ca");
+}
+
+static void check_external(
+    const struct config *config, const struct listener_config *listener, struct problems *problems)
+{
+	bool is_for_all = listener->options.login & LOGIN_METHOD_external;
+	enum listener_option option =
+	    is_for_all ? LISTENER_OPTION_login : LISTENER_OPTION_login_exceptions;
+	const char *key = is_for_all ? "login" : "login_exceptions";
+	if (!(methods_of(listener) & LOGIN_METHOD_external))
+		return;
+	if (listener->options.client_certs == CLIENT_CERTS_off)
+		problems_add(problems, config->path, place_of(listener, option),
+		    "%s: external is a client's certificate, and clients are asked for none; set "
+		    "client_certs to optional or required, or leave external out",
+		    key);
+	if (!judges(listener, "users") && !judges(listener, "certificate"))
+		problems_add(problems, config->path, place_of(listener, option),
+		    "%s: external can be judged by users and certificate alone; put one of them "
+		    "into verify, or leave external out",
+		    key);
+}
+
+static void check_passwords(
+    const struct config *config, const struct listener_config *listener, struct problems *problems)
+{
+	const struct text_list *verify = &listener->options.verify;
+	if (methods_of(listener) & PASSWORDS && verify->num == 1 && judges(listener, "certificate"))
+		problems_add(problems, config->path, verify->places[0],
+		    "verify: certificate judges external alone; add who judges the other methods "
+		    "of login, or set login to [external]");
 }
 
 // ---- the store ----------------------------------------------------------
@@ -122,6 +184,11 @@ static const char *problem_at(const struct listener_config *listener, enum backe
 	if (methods_of(listener) & NTLM && !is_master && !has_passwords)
 		return "verify has winbind, and NTLM leaves nobody with a password to tell the "
 		       "store; it needs login: master, or users before winbind, which keeps one";
+	if (methods_of(listener) & LOGIN_METHOD_external && !is_master &&
+	    !judges(listener, "users"))
+		return "login has external, and a certificate leaves nobody with a password to "
+		       "tell the store; it needs login: master, or users in verify, which keeps "
+		       "one";
 	return NULL;
 }
 
@@ -167,6 +234,9 @@ void check_logins(
 {
 	check_order(config, &listener->options.verify, problems);
 	check_sources(config, listener, problems);
+	check_certificates_asked(config, listener, problems);
+	check_external(config, listener, problems);
+	check_passwords(config, listener, problems);
 	if (listener->backend < config->num_backends)
 		check_logins_at(config, listener, listener->backend,
 		    place_of(listener, LISTENER_OPTION_verify), problems);

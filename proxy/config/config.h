@@ -25,6 +25,7 @@
 enum listener_tls { LISTENER_TLS_implicit, LISTENER_TLS_stls, LISTENER_TLS_none };
 enum unknown_names { UNKNOWN_NAMES_serve, UNKNOWN_NAMES_refuse };
 enum certificate_ocsp { CERTIFICATE_OCSP_off, CERTIFICATE_OCSP_file, CERTIFICATE_OCSP_fetch };
+enum client_certs { CLIENT_CERTS_off, CLIENT_CERTS_optional, CLIENT_CERTS_required };
 enum backend_tls { BACKEND_TLS_none, BACKEND_TLS_stls, BACKEND_TLS_tls };
 
 // How popgate logs in at a backend (backends/login/logins.def).
@@ -48,7 +49,7 @@ enum client_address {
 };
 
 // Bits of the `login` option.  They stand in users.db too: a value never changes.
-// The last three are for `login_exceptions` alone.
+// ntlm2, ntlm_v1 and legacy_tls are for `login_exceptions` alone.
 enum login_method {
 	LOGIN_METHOD_basic = 1,
 	LOGIN_METHOD_basic_tls = 2,
@@ -58,6 +59,7 @@ enum login_method {
 	LOGIN_METHOD_digest_tls = 32,
 	LOGIN_METHOD_ntlm2 = 64,
 	LOGIN_METHOD_ntlm_v1 = 128,
+	LOGIN_METHOD_external = 256,
 	LOGIN_METHOD_legacy_tls = 512,
 };
 

@@ -44,6 +44,7 @@ static const struct option_word method_words[] = {
     WORD("ntlm-tls", LOGIN_METHOD_ntlm_tls),
     WORD("digest", LOGIN_METHOD_digest),
     WORD("digest-tls", LOGIN_METHOD_digest_tls),
+    WORD("external", LOGIN_METHOD_external),
     {"ntlm2", LOGIN_METHOD_ntlm2, "for all clients this is ntlm_level: ntlm2; leave it out"},
     {"ntlm-v1", LOGIN_METHOD_ntlm_v1, "for all clients this is ntlm_level: v1; leave it out"},
     {"legacy-tls", LOGIN_METHOD_legacy_tls,
@@ -145,6 +146,13 @@ static const struct option_word listener_tls_words[] = {
     WORD("implicit", LISTENER_TLS_implicit),
     WORD("stls", LISTENER_TLS_stls),
     WORD("none", LISTENER_TLS_none),
+    LAST,
+};
+
+static const struct option_word client_certs_words[] = {
+    WORD("off", CLIENT_CERTS_off),
+    WORD("optional", CLIENT_CERTS_optional),
+    WORD("required", CLIENT_CERTS_required),
     LAST,
 };
 
@@ -299,18 +307,40 @@ static bool check_user(struct str item, struct text *why)
 	return item.len && !has_domain;
 }
 
+// Whether it is one of the words; the last is followed by NULL.
+static bool is_among(struct str item, const char *const *words, struct suggestion *suggestion)
+{
+	*suggestion = (struct suggestion){.wanted = item};
+	for (; *words; words++) {
+		if (str_eq(item, str_of(*words)))
+			return true;
+		suggestion_offer(suggestion, str_of(*words));
+	}
+	return false;
+}
+
 static bool check_verifier(struct str item, struct text *why)
 {
-	static const char *const words[] = {"backend", "users", "winbind"};
-	struct suggestion suggestion = {.wanted = item};
-	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
-		if (str_eq(item, str_of(words[i])))
-			return true;
-		suggestion_offer(&suggestion, str_of(words[i]));
-	}
-	text_addf(why, "%s judges no logins; there are backend, users and winbind%s",
-	    shown(item).at, suggestion_shown(&suggestion).at);
-	return false;
+	static const char *const words[] = {"backend", "certificate", "users", "winbind", NULL};
+	struct suggestion suggestion;
+	bool sound = is_among(item, words, &suggestion);
+	if (!sound)
+		text_addf(why,
+		    "%s judges no logins; there are backend, certificate, users and winbind%s",
+		    shown(item).at, suggestion_shown(&suggestion).at);
+	return sound;
+}
+
+static bool check_client_name(struct str item, struct text *why)
+{
+	static const char *const words[] = {"email", "upn", "common-name", "dns", NULL};
+	struct suggestion suggestion;
+	bool sound = is_among(item, words, &suggestion);
+	if (!sound)
+		text_addf(why,
+		    "%s is no name of a certificate; there are email, upn, common-name and dns%s",
+		    shown(item).at, suggestion_shown(&suggestion).at);
+	return sound;
 }
 
 static bool check_resolver(struct str item, struct text *why)

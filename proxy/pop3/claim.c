@@ -76,6 +76,14 @@ bool claim_digest(struct claim *claim, const char *mechanism, enum digest_how ho
 	return true;
 }
 
+bool claim_external(struct claim *claim, const char *mechanism, struct str user)
+{
+	if (!can_be_sent(user))
+		return false;
+	begin(claim, CLAIM_external, mechanism, user);
+	return true;
+}
+
 void claim_forget_password(struct claim *claim)
 {
 	secret_done(&claim->password);

@@ -13,10 +13,11 @@
 // Kinds are bits, so that a verifier can say which ones it judges, and a listener
 // which ones are welcome.
 enum claim_kind {
-	CLAIM_plain = 1,  // user and password
-	CLAIM_ntlm = 2,   // a finished NTLM exchange, or its last message for a store
-	CLAIM_digest = 4, // APOP or CRAM-MD5
-	CLAIM_msn = 8,    // NTLM by its old name MSN is welcome; the claim is CLAIM_ntlm
+	CLAIM_plain = 1,     // user and password
+	CLAIM_ntlm = 2,      // a finished NTLM exchange, or its last message for a store
+	CLAIM_digest = 4,    // APOP or CRAM-MD5
+	CLAIM_external = 16, // a certificate, judged by TLS
+	CLAIM_msn = 8,       // NTLM by its old name MSN is welcome; the claim is CLAIM_ntlm
 };
 
 // Longer names and passwords do not fit a POP3 command (RFC 2449 section 4:
@@ -53,6 +54,10 @@ __attribute__((warn_unused_result)) bool claim_relayed(struct claim *claim, cons
 // store.  The challenge is copied.
 __attribute__((warn_unused_result)) bool claim_digest(struct claim *claim, const char *mechanism,
     enum digest_how how, struct str challenge, struct str text);
+
+// The user of a certificate.  False when it could not be sent to a store.
+__attribute__((warn_unused_result)) bool claim_external(
+    struct claim *claim, const char *mechanism, struct str user);
 
 // Wipes what proves the claim: password, messages, digest; the user's name, mechanism
 // and variant stay for the log.

@@ -35,6 +35,13 @@ struct sasl_settings {
 	bool ntlm_relayed;             // a store makes the challenge, and judges
 	struct str host;               // names us in the challenge of CRAM-MD5
 	uint8_t random[DIGEST_RANDOM]; // never used before, for that challenge
+
+	// Of EXTERNAL: whom the client's certificate names, or why it names nobody; and
+	// whether two names are the same one.
+	const struct str *certificate_users;
+	size_t num_certificate_users;
+	const char *no_certificate_user;
+	bool (*is_same_user)(struct str a, struct str b);
 };
 
 // An exchange under way; the zero state is none.  Owned by the session.
@@ -63,6 +70,7 @@ sasl_step_fn sasl_plain;
 sasl_step_fn sasl_login;
 sasl_step_fn sasl_ntlm;
 sasl_step_fn sasl_cram_md5;
+sasl_step_fn sasl_external;
 
 const char *mechanism_name(enum mechanism mechanism);
 // The kind of claim that must be welcome.

@@ -42,6 +42,13 @@ static const char *parse(struct session *session)
 	return is_stores ? NULL : "no form of a name";
 }
 
+static struct str to_lower(struct str name, char room[FOLD_SIZE])
+{
+	struct text lower = text_in(room, FOLD_SIZE);
+	fold_to_lower(name, &lower);
+	return text_str(&lower);
+}
+
 static struct str fold(struct str name, char room[FOLD_SIZE])
 {
 	struct text folded = text_in(room, FOLD_SIZE);
@@ -125,6 +132,13 @@ static bool is_judged(const struct session *session, const char **why)
 	       (login != BACKEND_LOGIN_master && login != BACKEND_LOGIN_stored);
 }
 
+// Whom the store judges, and whom an authority vouches for by the whole name: without a
+// rule, a mailbox of that name is meant, and not that of a namesake in another domain.
+static bool is_as_written(const struct verification *judged)
+{
+	return judged->verifier == VERIFIER_backend || judged->verifier == VERIFIER_certificate;
+}
+
 // The account as far as somebody has checked it.
 struct checked {
 	struct account account;
@@ -139,6 +153,8 @@ static void keep_checked(const struct session *session, struct checked *out)
 	const struct verification *judged = session->verification;
 	out->account = session->pending->account;
 	out->login = session->claim.user;
+	if (judged->verifier == VERIFIER_certificate)
+		out->login = to_lower(session->claim.user, out->whole);
 	if (judged->verifier != VERIFIER_users)
 		return;
 	bool has_domain = judged->record.has_domain;
@@ -154,7 +170,7 @@ bool session_identify_again(struct session *session, bool *out_refused, const ch
 	struct checked checked;
 	keep_checked(session, &checked);
 	const struct route_question question = {
-	    &checked.account, checked.login, judged->verifier == VERIFIER_backend, session->home};
+	    &checked.account, checked.login, is_as_written(judged), session->home};
 	*out_refused = !route_find(routes_of(session), &question, &session->route, why);
 	if (*out_refused || !go_by_record(session, &judged->record, why) ||
 	    !is_judged(session, why))

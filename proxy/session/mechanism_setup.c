@@ -8,6 +8,8 @@
 #include <sys/random.h>
 #include <time.h>
 
+#include "backends/fold.h"
+#include "certs/client_name.h"
 #include "proxy/base/die.h"
 #include "proxy/pop3/ntlm/crypto.h"
 
@@ -20,6 +22,9 @@ _Static_assert((int)LISTENER_BINDING_off == (int)NTLM_BINDING_off &&
                    (int)LISTENER_BINDING_require == (int)NTLM_BINDING_require,
     "kinds of binding of the configuration are those of NTLM");
 
+_Static_assert(
+    (int)CLIENT_NAME_MAX <= (int)CLAIM_PART_MAX, "whom a certificate names can be sent to a store");
+
 // Shown in the challenges of CRAM-MD5 and APOP; says nothing of the machine.
 static const struct str neutral_host = {"mail", 4};
 
@@ -28,6 +33,7 @@ struct mechanism_setup {
 	struct ntlm_settings ntlm;
 	struct str *services;
 	uint8_t binding[NTLM_KEY];
+	struct client_names *certificate; // of EXTERNAL
 };
 
 static void draw(uint8_t *room, size_t size)
@@ -102,6 +108,26 @@ static void set_up_ntlm(const struct session *session, struct mechanism_setup *s
 	set_up_services(&options->ntlm_services, setup);
 }
 
+// Those whom the certificate that TLS has judged names.
+static void set_up_external(const struct session *session, struct mechanism_setup *setup)
+{
+	const struct text_list *wanted = &session->listener->options.client_cert_user;
+	enum client_name *order = xcalloc(wanted->num, sizeof(*order));
+	for (size_t i = 0; i < wanted->num; i++)
+		order[i] = client_name_find(str_of(wanted->at[i]));
+	struct client_names *names = setup->certificate = xcalloc(1, sizeof(*names));
+	const char *why;
+	if (client_names(
+	        tls_peer_certificate(session->client.tls), order, wanted->num, names, &why)) {
+		setup->sasl.certificate_users = names->at;
+		setup->sasl.num_certificate_users = names->num;
+	} else {
+		setup->sasl.no_certificate_user = why;
+	}
+	setup->sasl.is_same_user = fold_equals;
+	free(order);
+}
+
 const struct sasl_settings *session_set_up_mechanism(struct session *session, enum claim_kind kind)
 {
 	if (kind == CLAIM_plain)
@@ -110,6 +136,8 @@ const struct sasl_settings *session_set_up_mechanism(struct session *session, en
 	session->setup = setup;
 	if (kind == CLAIM_digest)
 		draw(setup->sasl.random, sizeof(setup->sasl.random));
+	else if (kind == CLAIM_external)
+		set_up_external(session, setup);
 	else
 		set_up_ntlm(session, setup);
 	setup->sasl.host = neutral_host;
@@ -121,8 +149,10 @@ const struct sasl_settings *session_set_up_mechanism(struct session *session, en
 void session_end_mechanism(struct session *session)
 {
 	sasl_done(&session->sasl);
-	if (session->setup)
+	if (session->setup) {
 		free(session->setup->services);
+		free(session->setup->certificate);
+	}
 	free(session->setup);
 	session->setup = NULL;
 }

@@ -54,6 +54,7 @@ static struct str proof_of(const struct claim *claim)
 	case CLAIM_msn:
 		return claim->ntlm ? ntlm_exchange_question(claim->ntlm).nt
 		                   : secret_reveal(&claim->token);
+	case CLAIM_external: return claim->user;
 	case CLAIM_digest: break;
 	}
 	return (struct str){(const char *)claim->digest.response, sizeof(claim->digest.response)};

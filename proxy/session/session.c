@@ -127,32 +127,55 @@ const struct verifiers *session_verifiers(const struct session *session)
 	return &session->house->snapshot->verifiers[session->listener_index];
 }
 
+// How safe a client's connection is, or can become.
+struct safety {
+	bool has_tls;
+	bool has_certificate;
+};
+
 // Without TLS nobody can be bound to it, and who must be is not asked for NTLM.
-static unsigned claims_within(const struct session *session, bool has_tls)
+static unsigned methods_within(const struct session *session, struct safety safety)
 {
 	const struct listener_options *options = &session->listener->options;
 	bool is_bound = options->ntlm_channel_binding == LISTENER_BINDING_require;
-	unsigned methods = options->login | session->verdict.methods, claims = 0;
-	if (is_bound && !has_tls)
+	unsigned methods = options->login | session->verdict.methods;
+	if (is_bound && !safety.has_tls)
 		methods &= ~(unsigned)LOGIN_METHOD_ntlm;
-	if (methods & (LOGIN_METHOD_basic | (has_tls ? LOGIN_METHOD_basic_tls : 0)))
+	if (!safety.has_tls)
+		methods &= ~(unsigned)(LOGIN_METHOD_basic_tls | LOGIN_METHOD_ntlm_tls |
+		                       LOGIN_METHOD_digest_tls);
+	if (!safety.has_certificate)
+		methods &= ~(unsigned)LOGIN_METHOD_external;
+	return methods;
+}
+
+static unsigned claims_within(const struct session *session, struct safety safety)
+{
+	unsigned methods = methods_within(session, safety), claims = 0;
+	if (methods & (LOGIN_METHOD_basic | LOGIN_METHOD_basic_tls))
 		claims |= CLAIM_plain;
-	if (methods & (LOGIN_METHOD_ntlm | (has_tls ? LOGIN_METHOD_ntlm_tls : 0)))
+	if (methods & (LOGIN_METHOD_ntlm | LOGIN_METHOD_ntlm_tls))
 		claims |= CLAIM_ntlm;
-	if (methods & (LOGIN_METHOD_digest | (has_tls ? LOGIN_METHOD_digest_tls : 0)))
+	if (methods & (LOGIN_METHOD_digest | LOGIN_METHOD_digest_tls))
 		claims |= CLAIM_digest;
+	if (methods & LOGIN_METHOD_external)
+		claims |= CLAIM_external;
 	claims &= verifiers_claims(session_verifiers(session));
-	return claims & CLAIM_ntlm && options->ntlm_msn ? claims | CLAIM_msn : claims;
+	bool has_msn = claims & CLAIM_ntlm && session->listener->options.ntlm_msn;
+	return has_msn ? claims | CLAIM_msn : claims;
 }
 
 unsigned session_claims(const struct session *session)
 {
-	return claims_within(session, session->tls_version);
+	return claims_within(
+	    session, (struct safety){session->tls_version != NULL, session->has_certificate});
 }
 
 unsigned session_claims_at_best(const struct session *session)
 {
-	return claims_within(session, session->listener->options.tls != LISTENER_TLS_none);
+	const struct listener_options *options = &session->listener->options;
+	return claims_within(session, (struct safety){options->tls != LISTENER_TLS_none,
+	                                  options->client_certs != CLIENT_CERTS_off});
 }
 
 static void forget_judgement(struct session *session)

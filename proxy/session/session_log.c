@@ -6,6 +6,7 @@
 // the field `server` shows.
 #include "proxy/session/session_priv.h"
 
+#include "certs/client_name.h"
 #include "policy/country.h"
 #include "proxy/config/types.h"
 
@@ -33,6 +34,18 @@ static void add_tls(struct log_line *line, const struct session *session)
 	add_known(line, "tls_group", session->tls_group);
 	if (session->tls_resumed)
 		log_str(line, "resumed", STR("true"));
+}
+
+// What the client has shown, whatever it logged in by.
+static void add_certificate(struct log_line *line, const struct session *session)
+{
+	struct client_certificate shown;
+	if (!session->has_certificate ||
+	    !client_certificate_describe(tls_peer_certificate(session->client.tls), &shown))
+		return;
+	log_str(line, "subject", str_of(shown.subject));
+	log_str(line, "serial", str_of(shown.serial));
+	log_str(line, "fingerprint", str_of(shown.fingerprint));
 }
 
 static void add_code(struct log_line *line, const char *field, uint32_t code)
@@ -127,6 +140,7 @@ void session_log_closed(const struct session *session)
 	add_verdict(&line, session);
 	add_exceptions(&line, session);
 	add_tls(&line, session);
+	add_certificate(&line, session);
 	add_login(&line, session);
 	log_u64(&line, "bytes_in", session->client.bytes_in);
 	log_u64(&line, "bytes_out", session->client.bytes_out);
@@ -154,6 +168,7 @@ void session_log_login_failed(const struct session *session, struct str why)
 	add_known(&line, "verifier", judge_of(session));
 	if (claim->user.len)
 		log_str(&line, "user", claim->user);
+	add_certificate(&line, session);
 	log_str(&line, "why", why);
 	log_end(&line);
 }

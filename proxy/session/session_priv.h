@@ -141,6 +141,7 @@ struct session {
 	const char *tls_cipher;
 	const char *tls_group;
 	bool tls_resumed;
+	bool has_certificate; // the client has shown one, and TLS has judged it
 };
 
 // ---- session.c ----------------------------------------------------------

@@ -8,6 +8,7 @@
 #include "backends/backend.h"
 #include "backends/route.h"
 #include "backends/verify/verify.h"
+#include "certs/client_trust.h"
 #include "certs/load.h"
 #include "certs/ocsp.h"
 #include "certs/ticket_file.h"
@@ -121,6 +122,56 @@ static void load_server(struct snapshot *snapshot, size_t i, struct problems *pr
 		problems_add(problems, snapshot->config->path, listener->place,
 		    "listener \"%s\": %s", listener->name, room);
 	free(certificates);
+}
+
+void snapshot_ask_for_certificates(const struct snapshot *snapshot, size_t listener)
+{
+	const struct client_trust *trust = snapshot->client_trusts[listener];
+	enum client_certs wanted = snapshot->config->listeners[listener].options.client_certs;
+	struct tls_client_certificates certificates = {
+	    .required = wanted == CLIENT_CERTS_required,
+	    .verify = client_trust_verify,
+	    .context = trust,
+	    .id = client_trust_id(trust),
+	};
+	certificates.authorities = client_trust_names(trust, &certificates.num_authorities);
+	tls_server_ask_for_certificates(snapshot->servers[listener], &certificates);
+}
+
+static void load_client_trust(struct snapshot *snapshot, size_t i, struct problems *problems)
+{
+	char room[1024];
+	struct text why = TEXT(room);
+	const struct listener_config *listener = &snapshot->config->listeners[i];
+	const struct listener_options *options = &listener->options;
+	if (options->client_certs == CLIENT_CERTS_off || !snapshot->servers[i] ||
+	    !*options->client_ca)
+		return;
+	snapshot->client_trusts[i] =
+	    client_trust_load(options->client_ca, options->client_crl, (uint32_t)i, &why);
+	if (snapshot->client_trusts[i])
+		snapshot_ask_for_certificates(snapshot, i);
+	else
+		problems_add(problems, snapshot->config->path,
+		    listener->places[LISTENER_OPTION_client_ca], "client_certs: %s", room);
+}
+
+bool snapshot_take_client_trust(struct snapshot *snapshot, int fd, struct text *why)
+{
+	struct client_trust *trust = client_trust_open(fd, why);
+	if (!trust)
+		return false;
+	size_t listener = client_trust_slot(trust);
+	if (listener >= snapshot->config->num_listeners || !snapshot->client_trusts[listener]) {
+		text_addf(why, "listener %zu asks for no certificates", listener);
+		client_trust_free(&trust);
+		return false;
+	}
+	struct client_trust *old = snapshot->client_trusts[listener];
+	snapshot->client_trusts[listener] = trust;
+	snapshot_ask_for_certificates(snapshot, listener);
+	client_trust_free(&old);
+	return true;
 }
 
 // What this backend's certificates are judged by; NULL with *why empty: by
@@ -301,6 +352,7 @@ static void load_listeners(struct snapshot *snapshot, struct problems *problems)
 {
 	for (size_t i = 0; i < snapshot->config->num_listeners; i++) {
 		load_server(snapshot, i, problems);
+		load_client_trust(snapshot, i, problems);
 		load_load_balancers(snapshot, i, problems);
 		load_routes(snapshot, i, problems);
 		load_verifiers(snapshot, i);
@@ -329,6 +381,7 @@ struct snapshot *snapshot_load(const char *path, struct problems *problems)
 	snapshot->trusts = xcalloc(config->num_backends, sizeof(*snapshot->trusts));
 	snapshot->certificates = xcalloc(config->num_certificates, sizeof(*snapshot->certificates));
 	snapshot->servers = xcalloc(config->num_listeners, sizeof(*snapshot->servers));
+	snapshot->client_trusts = xcalloc(config->num_listeners, sizeof(*snapshot->client_trusts));
 	snapshot->load_balancers =
 	    xcalloc(config->num_listeners, sizeof(*snapshot->load_balancers));
 	snapshot->routes = xcalloc(config->num_listeners, sizeof(*snapshot->routes));
@@ -352,6 +405,14 @@ void snapshot_wipe(struct snapshot *snapshot)
 		secret_done(&snapshot->backends[i]->master_password);
 }
 
+static void free_listener(struct snapshot *snapshot, size_t i)
+{
+	tls_server_free(&snapshot->servers[i]);
+	client_trust_free(&snapshot->client_trusts[i]);
+	free(snapshot->load_balancers[i]);
+	routes_free(&snapshot->routes[i]);
+}
+
 void snapshot_free(struct snapshot **snapshot)
 {
 	struct snapshot *old = *snapshot;
@@ -362,11 +423,8 @@ void snapshot_free(struct snapshot **snapshot)
 		tls_client_free(&old->clients[i]);
 		trust_free(&old->trusts[i]);
 	}
-	for (size_t i = 0; i < old->config->num_listeners; i++) {
-		tls_server_free(&old->servers[i]);
-		free(old->load_balancers[i]);
-		routes_free(&old->routes[i]);
-	}
+	for (size_t i = 0; i < old->config->num_listeners; i++)
+		free_listener(old, i);
 	for (size_t i = 0; i < old->config->num_certificates; i++)
 		tls_certificate_free(&old->certificates[i]);
 	rulebook_close(&old->rulebook);
@@ -375,6 +433,7 @@ void snapshot_free(struct snapshot **snapshot)
 	free(old->trusts);
 	free(old->certificates);
 	free(old->servers);
+	free(old->client_trusts);
 	free(old->load_balancers);
 	free(old->routes);
 	free(old->verifiers);

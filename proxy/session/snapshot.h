@@ -2,9 +2,9 @@
 // was loaded and compiled because of them (certificates, backends).
 //
 // Made by the supervisor, complete or not at all, before it forks the workers
-// of a generation; never changed afterwards but by certificates, and tables and hosts of
-// the rulebook, that take the place of others.  `popgate check` makes one and
-// throws it away.
+// of a generation; never changed afterwards but by certificates, what clients' ones are
+// judged by, and tables and hosts of the rulebook, that take the place of others.
+// `popgate check` makes one and throws it away.
 #ifndef POPGATE_PROXY_SESSION_SNAPSHOT_H
 #define POPGATE_PROXY_SESSION_SNAPSHOT_H
 
@@ -14,6 +14,7 @@
 
 struct addr_range;
 struct backend;
+struct client_trust;
 struct routes;
 struct verifiers;
 struct tls_certificate;
@@ -32,6 +33,9 @@ struct snapshot {
 	struct tls_certificate **certificates;
 	// One for each of config->listeners; NULL: no TLS there.
 	struct tls_server **servers;
+	// One for each of config->listeners, each of which can be replaced; NULL: clients are
+	// not asked for a certificate.
+	struct client_trust **client_trusts;
 	// One for each of config->listeners: what its options proxy_from, map and verify
 	// mean.
 	struct addr_range **load_balancers;
@@ -57,6 +61,14 @@ void snapshot_replace_certificate(
 // Wipes the key of users.db and the master users' passwords, for a process that will
 // not use it.
 void snapshot_wipe(struct snapshot *snapshot);
+
+// Lets the listener ask for certificates by what its client_trust is now.
+void snapshot_ask_for_certificates(const struct snapshot *snapshot, size_t listener);
+
+// Puts what came (certs/client_trust.h) in the place of the listener's; takes over fd.
+// False with the reason in *why, and nothing has changed.
+__attribute__((warn_unused_result)) bool snapshot_take_client_trust(
+    struct snapshot *snapshot, int fd, struct text *why);
 
 // Frees it and sets the pointer to NULL; NULL is allowed.
 void snapshot_free(struct snapshot **snapshot);

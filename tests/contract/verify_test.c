@@ -138,9 +138,8 @@ static void on_done(struct verification *verification, enum outcome outcome)
 	}
 }
 
-static void ask(const char *user, const char *password, bool has_tls)
+static void judge(bool has_tls)
 {
-	assert_true(claim_plain(&fixture.claim, "USER", str_of(user), str_of(password)));
 	assert_true(account_parse(fixture.claim.user, &fixture.account));
 	fixture.verification.sources = &fixture.sources;
 	fixture.verification.verifiers = &fixture.verifiers;
@@ -149,6 +148,18 @@ static void ask(const char *user, const char *password, bool has_tls)
 	fixture.verification.has_tls = has_tls;
 	fixture.verification.on_done = on_done;
 	start();
+}
+
+static void ask(const char *user, const char *password, bool has_tls)
+{
+	assert_true(claim_plain(&fixture.claim, "USER", str_of(user), str_of(password)));
+	judge(has_tls);
+}
+
+static void ask_external(const char *user)
+{
+	assert_true(claim_external(&fixture.claim, "EXTERNAL", str_of(user)));
+	judge(true);
 }
 
 static enum outcome answer(void)
@@ -164,6 +175,7 @@ static enum outcome answer(void)
 #define USERS VERIFIER_users
 #define WINBIND VERIFIER_winbind
 #define BACKEND VERIFIER_backend
+#define CERTIFICATE VERIFIER_certificate
 
 static const struct {
 	struct str row;
@@ -224,6 +236,44 @@ static void test_who_decides(void **state)
 	assert_int_equal(fixture.done, NUM(rows));
 }
 
+static const struct {
+	const char *user;
+	struct verifiers verifiers;
+	enum outcome outcome;
+	enum verifier judge;
+	const char *why;
+} certificates[] = {
+    {KNOWN, {{USERS, CERTIFICATE}, 2, false}, OUTCOME_accepted, USERS, NULL},
+    {KNOWN "@a", {{USERS, CERTIFICATE}, 2, false}, OUTCOME_accepted, CERTIFICATE, NULL},
+    {KNOWN "@a", {{USERS}, 1, false}, OUTCOME_rejected, USERS,
+        "users.db has a user of that name, but not of the certificate's domain"},
+    {DISABLED "@a", {{USERS, CERTIFICATE}, 2, false}, OUTCOME_rejected, USERS,
+        "the user is disabled in users.db"},
+    {LIMITED, {{USERS, CERTIFICATE}, 2, false}, OUTCOME_rejected, USERS,
+        "the user may not log in by this method"},
+    {LIMITED "@a", {{USERS, CERTIFICATE}, 2, false}, OUTCOME_rejected, CERTIFICATE,
+        "the user may not log in by this method"},
+    {UNKNOWN, {{USERS, CERTIFICATE}, 2, false}, OUTCOME_accepted, CERTIFICATE, NULL},
+    {UNKNOWN, {{CERTIFICATE}, 1, false}, OUTCOME_accepted, CERTIFICATE, NULL},
+    {UNKNOWN, {{WINBIND, BACKEND}, 2, false}, OUTCOME_rejected, BACKEND, "nobody can judge this"},
+};
+
+static void test_who_decides_by_certificate(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < NUM(certificates); i++) {
+		struct str row = str_of(certificates[i].user);
+		fixture.verification.verifier = BACKEND;
+		fixture.verifiers = certificates[i].verifiers;
+		ask_external(certificates[i].user);
+		check(row, answer() == certificates[i].outcome);
+		check(row, fixture.verification.verifier == certificates[i].judge);
+		if (certificates[i].why)
+			check_str(
+			    row, str_of(fixture.verification.why), str_of(certificates[i].why));
+	}
+}
+
 // What users.db says of a user is there whoever judged, and nothing of the one before.
 static void test_record(void **state)
 {
@@ -275,6 +325,8 @@ static void test_cancelled(void **state)
 
 // ---- what a listener's option means -------------------------------------
 
+#define BY_USERS (CLAIM_plain | CLAIM_ntlm | CLAIM_digest | CLAIM_external)
+
 static const struct {
 	struct str row;
 	const char *names[3];
@@ -282,10 +334,12 @@ static const struct {
 	bool leaves_plain, leaves_ntlm;
 } options[] = {
     {STR("backend"), {"backend"}, CLAIM_plain | CLAIM_ntlm, true, true},
-    {STR("users"), {"users"}, CLAIM_plain | CLAIM_ntlm | CLAIM_digest, false, false},
+    {STR("users"), {"users"}, BY_USERS, false, false},
     {STR("winbind"), {"winbind"}, CLAIM_plain | CLAIM_ntlm, false, false},
-    {STR("users, backend"), {"users", "backend"}, CLAIM_plain | CLAIM_ntlm | CLAIM_digest, false,
-        false},
+    {STR("users, backend"), {"users", "backend"}, BY_USERS, false, false},
+    {STR("certificate"), {"certificate"}, CLAIM_external, false, false},
+    {STR("certificate, backend"), {"certificate", "backend"},
+        CLAIM_external | CLAIM_plain | CLAIM_ntlm, true, true},
     {STR("winbind, backend"), {"winbind", "backend"}, CLAIM_plain | CLAIM_ntlm, false, false},
 };
 
@@ -304,7 +358,8 @@ static void test_options(void **state)
 		    verifiers_leave_to_store(&verifiers, CLAIM_plain) == options[i].leaves_plain);
 		check(options[i].row,
 		    verifiers_leave_to_store(&verifiers, CLAIM_ntlm) == options[i].leaves_ntlm);
-		check(options[i].row, !verifiers_leave_to_store(&verifiers, CLAIM_digest));
+		check(options[i].row, !verifiers_leave_to_store(&verifiers, CLAIM_digest) &&
+		                          !verifiers_leave_to_store(&verifiers, CLAIM_external));
 	}
 }
 
@@ -312,6 +367,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test_setup_teardown(test_who_decides, open_bench, close_bench),
+	    cmocka_unit_test_setup_teardown(
+	        test_who_decides_by_certificate, open_bench, close_bench),
 	    cmocka_unit_test_setup_teardown(test_record, open_bench, close_bench),
 	    cmocka_unit_test_setup_teardown(test_again_within, open_bench, close_bench),
 	    cmocka_unit_test_setup_teardown(test_cancelled, open_bench, close_bench),

@@ -23,6 +23,8 @@ static const struct ntlm_settings ntlm = {
     .challenge = {0x01, 0x23, 0x45, 0x67, 0x89, 0xab, 0xcd, 0xef},
 };
 
+static const struct str certificate_users[] = {STR("anna@a"), STR("bert@a")};
+
 static void check_part(struct str part)
 {
 	MUST(part.len <= CLAIM_PART_MAX && !str_has_control(part));
@@ -35,6 +37,9 @@ static void check_proof(const struct claim *claim, bool relayed)
 	MUST((claim->kind == CLAIM_ntlm) == (claim->variant != NULL));
 	MUST((claim->kind == CLAIM_ntlm && !relayed) == (claim->ntlm != NULL));
 	MUST((claim->kind == CLAIM_ntlm && relayed) == (claim->token.at != NULL));
+	if (claim->kind == CLAIM_external)
+		MUST(str_eq(claim->user, certificate_users[0]) ||
+		     str_eq(claim->user, certificate_users[1]));
 	if (claim->password.at)
 		check_part(secret_reveal(&claim->password));
 }
@@ -75,7 +80,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (size < 1)
 		return 0;
 	struct sasl_settings settings = {
-	    .ntlm = &ntlm, .ntlm_relayed = data[0] >= 128, .host = STR("mail.example")};
+	    .ntlm = &ntlm,
+	    .ntlm_relayed = data[0] >= 128,
+	    .host = STR("mail.example"),
+	    .certificate_users = certificate_users,
+	    .num_certificate_users = sizeof(certificate_users) / sizeof(certificate_users[0]),
+	    .is_same_user = str_eq_nocase,
+	};
 	struct str line, rest = {(const char *)data + 1, size - 1};
 	bool more = str_cut(rest, '\n', &line, &rest);
 	enum sasl_result result = sasl_begin(&sasl, &settings, data[0] % MECHANISMS, line, &answer);

@@ -69,6 +69,7 @@ static void test_mechanisms(void **state)
 	    {CLAIM_ntlm, "+OK\r\nNTLM\r\n.\r\n"},
 	    {CLAIM_plain | CLAIM_ntlm | CLAIM_msn, "+OK\r\nPLAIN\r\nLOGIN\r\nNTLM\r\nMSN\r\n.\r\n"},
 	    {CLAIM_digest, "+OK\r\nCRAM-MD5\r\n.\r\n"},
+	    {CLAIM_external, "+OK\r\nEXTERNAL\r\n.\r\n"},
 	};
 	(void)state;
 	for (size_t i = 0; i < NUM(lists); i++) {

@@ -25,6 +25,8 @@
 #define LISTENER HEAD "  a: { bind: [\"127.0.0.1:0\"], tls: implicit, backend: store, "
 #define SOUND LISTENER "}\n"
 
+#define ASKING "client_certs: optional, client_ca: ca.pem, "
+
 // The same for a backend, in line 2.
 #define CERTIFICATE "certificates:\n  localhost: { chain: a, key: b, "
 #define CERTIFICATE_END                                                                            \
@@ -283,18 +285,18 @@ static const struct {
         AT "6:69: login: must be a list of login methods; put it in brackets: [\"basic\"]\n"},
     {LISTENER "login: [basci] }\n", AT "6:70: login: \"basci\" is not known; did you mean "
                                        "\"basic\"? there are basic, basic-tls, ntlm, "
-                                       "ntlm-tls, digest, digest-tls\n"},
+                                       "ntlm-tls, digest, digest-tls, external\n"},
     {LISTENER "login: [plain] }\n",
         AT "6:70: login: \"plain\" is not known; there are basic, basic-tls, ntlm, ntlm-tls, "
-           "digest, digest-tls\n"},
+           "digest, digest-tls, external\n"},
     {LISTENER "login: [membership] }\n",
         AT "6:70: login: membership: this version of popgate cannot ask an outside directory yet; "
            "leave it out\n"},
     {LISTENER "login: [ntlm-v1] }\n",
         AT "6:70: login: ntlm-v1: for all clients this is ntlm_level: v1; leave it out\n"},
-    {LISTENER "verify: [user] }\n",
-        AT "6:71: verify: \"user\" judges no logins; there are backend, users and winbind; did "
-           "you mean \"users\"?\n"},
+    {LISTENER "verify: [user] }\n", AT "6:71: verify: \"user\" judges no logins; there are "
+                                       "backend, certificate, users and winbind; did "
+                                       "you mean \"users\"?\n"},
     {LISTENER "deny_users: [LAB\\root] }\n",
         AT "6:75: deny_users: \"LAB\\root\" has a domain; write the user's name alone, it counts "
            "in all\n"},
@@ -420,6 +422,40 @@ static const struct {
     {HEAD "  a: { bind: [\"127.0.0.1:0\"], tls: none, backend: store, login: [ntlm-tls] }\n",
         AT "6:65: listener \"a\" can never have a login: ntlm-tls needs TLS, and tls is none; set "
            "tls to stls, or login to [basic]\n"},
+
+    // client certificates
+    {LISTENER "client_certs: optional }\n", AT
+        "6:76: client_certs: name the PEM file of the authorities that may vouch for clients with "
+        "client_ca\n"},
+    {HEAD "  a: { bind: [\"127.0.0.1:0\"], tls: none, backend: store, login: [basic], "
+          "client_certs: required, client_ca: ca.pem }\n",
+        AT "6:88: client_certs: without TLS nobody can show a certificate; set tls to stls, or "
+           "client_certs to off\n"},
+    {LISTENER "client_cert_user: [mail] }\n",
+        AT "6:81: client_cert_user: \"mail\" is no name of a certificate; there are email, upn, "
+           "common-name and dns; did you mean \"email\"?\n"},
+    {LISTENER "login: [external], verify: [users] }\nusers: { database: u }\n",
+        AT "6:69: login: external is a client's certificate, and clients are asked for none; set "
+           "client_certs to optional or required, or leave external out\n"},
+    {LISTENER ASKING "login_exceptions: [\"allow external any\"], verify: [winbind] }\n", AT
+        "6:123: login_exceptions: external can be judged by users and certificate alone; put one "
+        "of them into verify, or leave external out\n" AT
+        "6:155: listener \"a\" cannot log in at backend \"store\": login has external, and a "
+        "certificate leaves nobody with a password to tell the store; it needs login: master, "
+        "or users in verify, which keeps one\n"},
+    {LISTENER ASKING "login: [external], verify: [certificate, users] }\n"
+                     "users: { database: u }\n",
+        AT "6:146: verify: users must stand before certificate, which lets in everybody whom an "
+           "authority vouches for, also users who are disabled\n"},
+    {LISTENER ASKING "verify: [certificate] }\n",
+        AT "6:114: verify: certificate judges external alone; add who judges the other methods of "
+           "login, or set login to [external]\n"},
+    {HEAD "  a: { bind: [\"127.0.0.1:0\"], tls: none, backend: store, login: [external], "
+          "client_certs: optional, client_ca: ca.pem, verify: [users] }\nusers: { database: u }\n",
+        AT "6:65: listener \"a\" can never have a login: external needs TLS, and tls is none; set "
+           "tls to stls, or login to [basic]\n" AT
+           "6:91: client_certs: without TLS nobody can show a certificate; set tls to stls, or "
+           "client_certs to off\n"},
 
     // all in one run, a mistake in `defaults` once
     {"worker: 1\ndefaults: { backlog: x }\n" SOUND,

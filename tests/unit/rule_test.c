@@ -125,12 +125,12 @@ static const struct {
     {"", "", 0, "write an exception as in allow basic ip 192.0.2.1"},
     {"allow", "", 0,
         "\"\" is no login method; there are basic, basic-tls, ntlm, ntlm-tls, digest, digest-tls, "
-        "ntlm2, ntlm-v1, legacy-tls"},
+        "external, ntlm2, ntlm-v1, legacy-tls"},
     {"deny basic any", "", 0, "an exception can only allow"},
     {"audit allow basic any", "", 0, "an exception can only allow"},
     {"allow ip 10.1.2.3", "", 0,
         "\"ip\" is no login method; there are basic, basic-tls, ntlm, ntlm-tls, digest, "
-        "digest-tls, ntlm2, ntlm-v1, legacy-tls, and an exception is written as "
+        "digest-tls, external, ntlm2, ntlm-v1, legacy-tls, and an exception is written as "
         "in allow basic ip 192.0.2.1"},
     {"allow baisc any", "", 0, "\"baisc\" is no login method; did you mean \"basic\"?"},
     {"allow basic, any", "", 0, "\"\" is no login method"},

@@ -16,10 +16,15 @@ static const struct ntlm_settings ntlm_settings = {
     .computer = {"MAIL", 4},
     .challenge = {1, 2, 3, 4, 5, 6, 7, 8},
 };
+static const struct str certificate_users[] = {STR("anna@a"), STR("bert@a")};
+
 static const struct sasl_settings settings = {
     .ntlm = &ntlm_settings,
     .host = {"mail.example", 12},
     .random = {0xab, 0xcd, 0xef},
+    .certificate_users = certificate_users,
+    .num_certificate_users = NUM(certificate_users),
+    .is_same_user = str_eq_nocase,
 };
 
 // One exchange: the initial response, then the client's lines until it is over.
@@ -103,6 +108,23 @@ static const struct row login_rows[] = {
         {STR("Password:")}, .reply = REPLY_base64},
 };
 
+// RFC 4422 appendix A: the authorization identity, or nothing.
+static const struct row external_rows[] = {
+    {MECHANISM_EXTERNAL, {STR("=")}, {SASL_CLAIM}, {{0}}, .user = STR("anna@a")},
+    {MECHANISM_EXTERNAL, {STR(""), STR("")}, {SASL_CHALLENGE, SASL_CLAIM}, {STR("")},
+        .user = STR("anna@a")},
+    // ANNA@a, bert@A: as the certificate writes them
+    {MECHANISM_EXTERNAL, {STR("QU5OQUBh")}, {SASL_CLAIM}, {{0}}, .user = STR("anna@a")},
+    {MECHANISM_EXTERNAL, {STR(""), STR("YmVydEBB")}, {SASL_CHALLENGE, SASL_CLAIM}, {STR("")},
+        .user = STR("bert@a")},
+    // boss@a, anna, anna@a\0
+    {MECHANISM_EXTERNAL, {STR("Ym9zc0Bh")}, {SASL_REFUSED}, {{0}}, .reply = REPLY_claim},
+    {MECHANISM_EXTERNAL, {STR("YW5uYQ==")}, {SASL_REFUSED}, {{0}}, .reply = REPLY_claim},
+    {MECHANISM_EXTERNAL, {STR("YW5uYUBhAA==")}, {SASL_REFUSED}, {{0}}, .reply = REPLY_claim},
+    {MECHANISM_EXTERNAL, {STR(""), STR("*")}, {SASL_CHALLENGE, SASL_REFUSED}, {STR("")},
+        .reply = REPLY_cancelled},
+};
+
 // Fails unless the step's result and what goes with it are as the row says.
 static void check_step(
     const struct row *row, size_t step, enum sasl_result result, const struct sasl_answer *answer)
@@ -151,6 +173,21 @@ static void test_login(void **state)
 	(void)state;
 	for (size_t i = 0; i < NUM(login_rows); i++)
 		check_exchange(&login_rows[i]);
+}
+
+static void test_external(void **state)
+{
+	static const struct sasl_settings none = {.no_certificate_user = "it names nobody"};
+	struct sasl sasl = {0};
+	struct claim claim = {0};
+	struct sasl_answer answer = {.claim = &claim};
+	(void)state;
+	for (size_t i = 0; i < NUM(external_rows); i++)
+		check_exchange(&external_rows[i]);
+	assert_int_equal(
+	    sasl_begin(&sasl, &none, MECHANISM_EXTERNAL, STR("="), &answer), SASL_REFUSED);
+	assert_string_equal(answer.why, "it names nobody");
+	sasl_done(&sasl);
 }
 
 // RFC 5034 section 4 (with RFC 4648 section 3): what is not base64 is refused,
@@ -268,6 +305,7 @@ static void test_mechanisms(void **state)
 	    {STR("CRAM-MD5"), MECHANISM_CRAM_MD5},
 	    {STR("CRAM_MD5"), MECHANISMS},
 	    {STR("NTLMv2"), MECHANISMS},
+	    {STR("external"), MECHANISM_EXTERNAL},
 	    {STR("DIGEST-MD5"), MECHANISMS},
 	};
 	(void)state;
@@ -588,6 +626,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_plain),
 	    cmocka_unit_test(test_login),
+	    cmocka_unit_test(test_external),
 	    cmocka_unit_test(test_base64),
 	    cmocka_unit_test(test_limits),
 	    cmocka_unit_test(test_longest_line),

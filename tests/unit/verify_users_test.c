@@ -229,6 +229,48 @@ static void test_digests(void **state)
 	}
 }
 
+// Who was let into TLS is whom the certificate names; users.db says whether that is a user.
+static void test_certificates(void **state)
+{
+	static const struct {
+		struct str domain, user;
+		enum outcome outcome;
+		const char *word; // the mailbox, or of the reason
+	} rows[] = {
+	    {STR("Example.Org"), STR("Anna"), OUTCOME_accepted, "anna@example.org"},
+	    {STR(""), STR("ANNA"), OUTCOME_accepted, "anna"},
+	    {STR(""), STR("dora"), OUTCOME_accepted, "dora"},
+	    {STR("other"), STR("anna"), OUTCOME_unknown, "not of the certificate's domain"},
+	    {STR("other"), STR("clara"), OUTCOME_rejected, "disabled"},
+	    {STR(""), STR("clara"), OUTCOME_rejected, "disabled"},
+	    {STR("other"), STR("zoe"), OUTCOME_unknown, "no such user"},
+	    {STR(""), STR("zoe"), OUTCOME_unknown, "no such user"},
+	};
+	(void)state;
+	for (size_t i = 0; i < NUM(rows); i++) {
+		struct claim claim = {.mechanism = NULL};
+		assert_true(claim_external(&claim, "EXTERNAL", rows[i].user));
+		check_judged(rows[i].user, &claim, rows[i].domain, rows[i].user, rows[i].outcome,
+		    rows[i].word);
+		claim_done(&claim);
+	}
+}
+
+// Of one who is let in by another verifier, what users.db says of a namesake does not hold,
+// but for the methods that it forbids.
+static void test_namesake(void **state)
+{
+	const struct account account = {.domain = STR("other"), .user = STR("bert")};
+	struct claim claim = {.mechanism = NULL};
+	struct user_record record;
+	const char *why = "";
+	(void)state;
+	assert_true(claim_external(&claim, "EXTERNAL", STR("bert@other")));
+	assert_int_equal(verify_users(users, &claim, &account, &record, &why), OUTCOME_unknown);
+	assert_false(record.has_nt_hash || record.mailbox || record.password.at);
+	claim_done(&claim);
+}
+
 static void test_unavailable(void **state)
 {
 	struct claim claim = {.mechanism = NULL};
@@ -259,6 +301,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_passwords), cmocka_unit_test(test_ntlm),
 	    cmocka_unit_test(test_relayed_ntlm), cmocka_unit_test(test_digests),
+	    cmocka_unit_test(test_certificates), cmocka_unit_test(test_namesake),
 	    cmocka_unit_test(test_wiped),
 	    cmocka_unit_test(test_unavailable), // spoils the database
 	};
