@@ -37,6 +37,7 @@ struct worker_process {
 	bool is_ready;
 	bool lacks_table; // one did not go through its channel
 	bool lacks_certificate;
+	bool lacks_client_trust;
 	bool lacks_users; // it could not open users.db
 	struct helper_wish helper_wish;
 	uint64_t started_ms;

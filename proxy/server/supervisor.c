@@ -23,6 +23,7 @@
 
 #include "proxy/base/die.h"
 #include "proxy/base/log.h"
+#include "proxy/server/client_trust_watch.h"
 #include "proxy/server/clock.h"
 #include "proxy/server/generation.h"
 #include "proxy/server/certificates_watch.h"
@@ -72,6 +73,7 @@ struct supervisor {
 	struct tables_watch tables_watch;
 	struct certificates_watch certificates_watch;
 	struct staples staples;
+	struct client_trust_watch client_trust_watch;
 	struct users_watch users_watch;
 	struct ticket_keys ticket_keys;
 	struct pollfd *fds;
@@ -378,6 +380,8 @@ static int timeout_of(const struct supervisor *supervisor)
 	    generations_next_due(&supervisor->generations), supervisor->trial.deadline_ms);
 	due = clock_earlier(
 	    due, tables_watch_next_due(&supervisor->tables_watch, &supervisor->generations));
+	due = clock_earlier(due,
+	    client_trust_watch_next_due(&supervisor->client_trust_watch, &supervisor->generations));
 	due = clock_earlier(
 	    due, users_watch_next_due(&supervisor->users_watch, &supervisor->generations));
 	due = clock_earlier(due,
@@ -425,6 +429,7 @@ static void advance(struct supervisor *supervisor)
 	tables_watch_tick(&supervisor->tables_watch, &supervisor->generations, now);
 	certificates_watch_tick(&supervisor->certificates_watch, &supervisor->generations, now);
 	ticket_keys_tick(&supervisor->ticket_keys, &supervisor->generations, now);
+	client_trust_watch_tick(&supervisor->client_trust_watch, &supervisor->generations, now);
 	supervisor->wants_reload |=
 	    users_watch_tick(&supervisor->users_watch, &supervisor->generations, now);
 	grant_wishes(supervisor);

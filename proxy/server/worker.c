@@ -109,6 +109,14 @@ static void take_certificate(int fd)
 		tls_certificate_free(&certificate);
 }
 
+static void take_client_trust(int fd)
+{
+	char room[512];
+	struct text why = TEXT(room);
+	if (!snapshot_take_client_trust(worker.start->snapshot, fd, &why))
+		log_why(LOG_client_trust_refused, "worker: %s", room);
+}
+
 static void take_helper(int fd)
 {
 	if (worker.winbind)
@@ -122,6 +130,7 @@ static void obey(enum channel_message message, int fd)
 	switch (message) {
 	case CHANNEL_table: take_table(fd); return;
 	case CHANNEL_certificate: take_certificate(fd); return;
+	case CHANNEL_client_trust: take_client_trust(fd); return;
 	case CHANNEL_helper: take_helper(fd); return;
 	case CHANNEL_end:
 		drain();
