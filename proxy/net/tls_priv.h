@@ -2,11 +2,9 @@
 //
 // tls.c is one connection, tls_certificate.c a certificate to serve, tls_server.c what
 // a listener serves, tls_choice.c which certificate that is for a client,
-// tls_tickets.c how sessions are resumed, tls_client.c what stores are asked for,
-// tls_context.c what both kinds of context have in common.
-// a listener serves, tls_choice.c which certificate that is for a client, tls_client.c
-// what stores are asked for, tls_context.c what both kinds of context have in common,
-// tls_client_certificates.c what clients are asked for.
+// tls_client_certificates.c what clients are asked for, tls_tickets.c how sessions are
+// resumed, tls_client.c what stores are asked for, tls_context.c what both kinds of
+// context have in common.
 #ifndef POPGATE_PROXY_NET_TLS_PRIV_H
 #define POPGATE_PROXY_NET_TLS_PRIV_H
 
@@ -41,7 +39,7 @@ struct tls_server {
 	size_t num_places;
 	bool refuse_unknown_names;
 	const struct tickets *tickets; // NULL: BoringSSL makes keys of its own
-	tls_verify_client_fn *verify; // NULL: no client is asked for a certificate
+	tls_verify_client_fn *verify;  // NULL: no client is asked for a certificate
 	const void *verify_context;
 	bool requires_certificate;
 	char asked[TLS_ASKED_MAX]; // what a client's certificate is judged by
@@ -94,6 +92,7 @@ void tls_begin(struct tls *tls, SSL_CTX *ctx);
 
 // As server, for a client whose hello is there.
 void tls_begin_server(struct tls *tls);
+
 // The chain that the peer has shown, leaf first; false when it is longer than that.
 __attribute__((warn_unused_result)) bool tls_peer_chain(
     const struct tls *tls, struct str chain[TLS_CHAIN_MAX], size_t *out_num);
@@ -101,9 +100,6 @@ __attribute__((warn_unused_result)) bool tls_peer_chain(
 // tls_client_certificates.c: judges the chain of a client whose session was resumed; on
 // the client's side, and where none is asked for, there is nothing to judge.
 __attribute__((warn_unused_result)) bool tls_resumption_is_good(struct tls *tls);
-
-// A connection of that context over the stream.
-struct tls *tls_new(struct stream *stream, SSL_CTX *ctx);
 
 // Makes it what the context serves.  `asked`: the server's.  False when BoringSSL
 // refuses.

@@ -16,7 +16,7 @@
 #include "proxy/net/tls.h"
 #include "proxy/server/certificates_watch.h"
 #include "proxy/server/clock.h"
-#include "proxy/server/file_mark.h"
+#include "proxy/base/file_mark.h"
 
 enum {
 	LOOK_MS = 1000,

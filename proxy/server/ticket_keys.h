@@ -11,7 +11,7 @@
 #ifndef POPGATE_PROXY_SERVER_TICKET_KEYS_H
 #define POPGATE_PROXY_SERVER_TICKET_KEYS_H
 
-#include "proxy/server/file_mark.h"
+#include "proxy/base/file_mark.h"
 #include "proxy/server/generation.h"
 
 // The zero state is ready.

@@ -36,7 +36,6 @@ static void on_secured(struct session *session)
 	session->tls_resumed = tls_was_resumed(tls);
 	session_be_at_home(session, route_home(session->listener, tls_server_name(tls)));
 	session->has_certificate = tls_peer_certificate(tls).len;
-	find_home(session);
 	session_enter(session, is_after_stls(session) ? PHASE_command : PHASE_greeting);
 }
 
