@@ -109,6 +109,19 @@ static void take_input(struct stream *stream, struct str bytes)
 		explicit_bzero((char *)bytes.at, bytes.len);
 }
 
+static void keep_tls(struct stream *stream, struct str raw)
+{
+	stream->kept_is_tls = true;
+	keep(stream, raw);
+}
+
+// What came behind the message that the handshake waits over is used later.
+static void begin_wait(struct stream *stream)
+{
+	stream->waits = true;
+	keep_tls(stream, tls_unread(stream->tls));
+}
+
 // Decrypts all that was fed; a handshake comes first.
 static void take_encrypted(struct stream *stream)
 {
@@ -121,6 +134,8 @@ static void take_encrypted(struct stream *stream)
 		enum tls_result result = tls_handshake(stream->tls);
 		if (result == TLS_FAILED)
 			stream_break_tls(stream);
+		if (result == TLS_WAITS)
+			begin_wait(stream);
 		if (result != TLS_OK)
 			return;
 		stream->secured = true;
@@ -141,22 +156,31 @@ static void take_encrypted(struct stream *stream)
 		take_input(stream, (struct str){net->clear, len});
 }
 
-// What stood behind a preface, as if it had just been read; nothing may come
-// before it, so this is asked for ahead of each read.
+// Nobody is there to whom the rest of a handshake could go.
+static void take_end_of_tls(struct stream *stream)
+{
+	if (stream->waits) {
+		stream_break(stream, "the peer went away");
+		return;
+	}
+	tls_feed_end(stream->tls);
+	take_encrypted(stream);
+}
+
+// What stood behind a preface or came while the handshake waited, as if it had just
+// been read; nothing may come before it, so this is asked for ahead of each read.
 static void take_kept_tls(struct stream *stream)
 {
 	struct buf kept = stream->kept;
 	bool wanted = stream->kept_is_tls && stream_is_in_handshake(stream) && stream->open &&
-	              !stream->error && !stream->going;
+	              !stream->error && !stream->going && !stream->waits;
 	if (!wanted || (!buf_len(&kept) && !stream->ended))
 		return;
 	stream->kept = (struct buf){0};
 	tls_feed(stream->tls, buf_str(&kept));
 	take_encrypted(stream);
-	if (stream->ended) {
-		tls_feed_end(stream->tls);
-		take_encrypted(stream);
-	}
+	if (stream->ended)
+		take_end_of_tls(stream);
 	tls_feed(stream->tls, (struct str){0});
 	buf_done(&kept);
 }
@@ -196,7 +220,16 @@ static void take_end(struct stream *stream)
 		stream->ended = true;
 		return;
 	}
-	tls_feed_end(stream->tls);
+	take_end_of_tls(stream);
+}
+
+static void take_raw_tls(struct stream *stream, struct str raw)
+{
+	if (stream->waits) {
+		keep_tls(stream, raw);
+		return;
+	}
+	tls_feed(stream->tls, raw);
 	take_encrypted(stream);
 }
 
@@ -217,12 +250,10 @@ static void on_read(uv_stream_t *handle, ssize_t nread, const uv_buf_t *buffer)
 	if (nread > 0) {
 		struct str raw = {buffer->base, (size_t)nread};
 		stream->bytes_in += raw.len;
-		if (stream->tls) {
-			tls_feed(stream->tls, raw);
-			take_encrypted(stream);
-		} else {
+		if (stream->tls)
+			take_raw_tls(stream, raw);
+		else
 			take_input(stream, raw);
-		}
 	} else if (nread == UV_EOF) {
 		stream->reading = false;
 		take_end(stream);
@@ -241,6 +272,8 @@ static bool wants_reading(const struct stream *stream)
 {
 	if (!stream->open || stream->ended || stream->error)
 		return false;
+	if (stream->waits)
+		return !stream_has_input(stream);
 	if (stream_is_in_handshake(stream))
 		return true;
 	return stream->paused ? !stream_has_input(stream) : buf_len(&stream->kept) <= STREAM_KEEP;
@@ -373,6 +406,24 @@ void stream_secure_client(struct stream *stream, const struct tls_client *client
 	begin_tls(stream);
 	if (tls_handshake(stream->tls) == TLS_FAILED)
 		stream_break_tls(stream);
+}
+
+// What was kept meanwhile goes on with the handshake by itself.
+void stream_go_on(struct stream *stream)
+{
+	stream->waits = false;
+	if (!stream->open || stream->error || stream->going)
+		return;
+	stream_cork(stream);
+	if (stream_has_input(stream))
+		take_kept_tls(stream);
+	else
+		take_encrypted(stream);
+	offer_kept(stream);
+	stream_uncork(stream);
+	if (stream->error)
+		stream_tell_failed(stream);
+	update_reading(stream);
 }
 
 struct addr stream_local_addr(const struct stream *stream)

@@ -80,6 +80,7 @@ struct stream {
 	bool connected : 1;
 	bool secured : 1;     // the handshake is over
 	bool kept_is_tls : 1; // what is kept as TLS begins is TLS's
+	bool waits : 1;       // the handshake waits for a signature (signer.h)
 };
 
 // Makes the stream of an accepted socket; takes over fd.  It begins paused.

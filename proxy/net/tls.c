@@ -85,6 +85,7 @@ void tls_free(struct tls **tls)
 {
 	if (!*tls)
 		return;
+	tls_signer_cancel(*tls);
 	SSL_free((*tls)->ssl);
 	tls_certificate_detach(*tls);
 	buf_done(&(*tls)->flight);
@@ -159,10 +160,23 @@ void tls_feed(struct tls *tls, struct str raw)
 	tls->fed = raw;
 }
 
+struct str tls_unread(const struct tls *tls)
+{
+	return tls->fed;
+}
+
 void tls_feed_end(struct tls *tls)
 {
 	tls->fed = (struct str){0};
 	tls->fed_end = true;
+}
+
+// Who has found the reason before BoringSSL knows it best.
+static void note_error(struct tls *tls)
+{
+	const char *error = tls_last_error();
+	if (!tls->error)
+		tls->error = error;
 }
 
 static enum tls_result result_of(struct tls *tls, int returned)
@@ -170,11 +184,12 @@ static enum tls_result result_of(struct tls *tls, int returned)
 	switch (SSL_get_error(tls->ssl, returned)) {
 	case SSL_ERROR_NONE: return TLS_OK;
 	case SSL_ERROR_WANT_READ: return TLS_WANTS_MORE;
+	case SSL_ERROR_WANT_PRIVATE_KEY_OPERATION: return TLS_WAITS;
 	case SSL_ERROR_ZERO_RETURN: return TLS_ENDED;
 	case SSL_ERROR_SYSCALL:
 		tls->error = tls->fed_end ? "the peer went away" : "the connection broke";
 		return tls->fed_end ? TLS_ENDED : TLS_FAILED;
-	default: tls->error = tls_last_error(); return TLS_FAILED;
+	default: note_error(tls); return TLS_FAILED;
 	}
 }
 

@@ -24,6 +24,7 @@
 
 struct crypto_buffer_st;
 struct evp_pkey_st;
+struct signer;
 struct stream;
 struct tls;
 struct tls_certificate;
@@ -45,7 +46,10 @@ enum { TLS_ASKED_MAX = 32 };
 struct tls_certificate_options {
 	struct crypto_buffer_st *const *chain; // leaf first; references are taken
 	size_t num_chain;
-	struct evp_pkey_st *key; // a reference is taken
+	// The private key; or, when there is a signer, the public one.  A reference is taken.
+	struct evp_pkey_st *key;
+	struct signer *signer;   // who signs by the private key instead; NULL: nobody
+	uint32_t slot;           // which key that is to the signer
 	struct str end_point;    // for tls_end_point; copied
 	const struct str *names; // the leaf's DNS names, some with "*." before them; copied
 	size_t num_names;
@@ -202,10 +206,14 @@ struct tls *tls_accept(
 struct tls *tls_connect(struct stream *stream, const struct tls_client *client, const char *name);
 void tls_free(struct tls **tls);
 
-enum tls_result { TLS_OK, TLS_WANTS_MORE, TLS_ENDED, TLS_FAILED };
+// WAITS: for a signature; stream_go_on tells when it is there.
+enum tls_result { TLS_OK, TLS_WANTS_MORE, TLS_WAITS, TLS_ENDED, TLS_FAILED };
 
 // What has just been read and not yet been given to BoringSSL.
 void tls_feed(struct tls *tls, struct str raw);
+
+// What of it BoringSSL has not read.
+struct str tls_unread(const struct tls *tls);
 
 // The wire has ended (FIN).
 void tls_feed_end(struct tls *tls);
@@ -231,5 +239,8 @@ const char *tls_error(const struct tls *tls);
 // Implemented by stream.c: takes ciphertext for the wire.  False when the
 // stream is broken.
 bool stream_write_raw(struct stream *stream, struct str raw);
+
+// Implemented by stream.c: a handshake that waits can go on.  Only from the loop.
+void stream_go_on(struct stream *stream);
 
 #endif

@@ -72,8 +72,10 @@ static bool set_session_context(
 bool tls_certificate_install(
     const struct tls_certificate *certificate, struct str asked, SSL_CTX *ctx)
 {
+	EVP_PKEY *private_key = certificate->signer ? NULL : certificate->key;
+	const SSL_PRIVATE_KEY_METHOD *method = certificate->signer ? &tls_signer_method : NULL;
 	return SSL_CTX_set_chain_and_key(
-	           ctx, certificate->chain, certificate->num_chain, certificate->key, NULL) &&
+	           ctx, certificate->chain, certificate->num_chain, private_key, method) &&
 	       set_session_context(certificate, asked, ctx);
 }
 
@@ -96,6 +98,8 @@ struct tls_certificate *tls_certificate_new(
 	copy_names(certificate, options);
 	EVP_PKEY_up_ref(options->key);
 	certificate->key = options->key;
+	certificate->signer = options->signer;
+	certificate->slot = options->slot;
 	certificate->staple = copy(options->staple);
 	certificate->end_point = copy(options->end_point);
 	if (!can_be_served(certificate, why))
@@ -186,6 +190,8 @@ struct tls_certificate_options tls_certificate_contents(const struct tls_certifi
 	    .chain = certificate->chain,
 	    .num_chain = certificate->num_chain,
 	    .key = certificate->key,
+	    .signer = certificate->signer,
+	    .slot = certificate->slot,
 	    .end_point = certificate->end_point,
 	    .names = certificate->names,
 	    .num_names = certificate->num_names,

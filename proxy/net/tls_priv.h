@@ -20,7 +20,9 @@ struct tls_certificate {
 	unsigned connections; // that were served it
 	CRYPTO_BUFFER *chain[TLS_CHAIN_MAX];
 	size_t num_chain;
-	EVP_PKEY *key;
+	EVP_PKEY *key;         // the public one, where there is a signer
+	struct signer *signer; // NULL: none
+	uint32_t slot;
 	struct str *names; // small letters
 	size_t num_names;
 	struct str staple;
@@ -64,7 +66,9 @@ struct tls {
 	struct tls_hello hello;
 	struct buf flight; // what came of the hello, where it did not come at once
 	bool fed_end;
-	bool has_name; // the certificate that is served, which the client asked for
+	struct question *question;    // that a signer has; NULL mostly
+	const struct signing *answer; // to it, while the handshake goes on
+	bool has_name;                // the certificate that is served, which the client asked for
 	const char *error;
 	char *refusal; // heap: why the peer's certificate, or the client's name, was refused
 	bool is_name_refused;
@@ -110,6 +114,12 @@ static inline struct str tls_asked(const struct tls_server *server)
 {
 	return (struct str){server->asked, server->asked_len};
 }
+
+// How to sign for a certificate that has a signer.
+extern const SSL_PRIVATE_KEY_METHOD tls_signer_method;
+
+// Forgets the question that is under way.
+void tls_signer_cancel(struct tls *tls);
 
 // Counts one more owner.
 struct tls_certificate *tls_certificate_own(struct tls_certificate *certificate);

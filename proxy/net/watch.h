@@ -1,6 +1,6 @@
 // watch.h: tells when a descriptor of somebody else's can be read.
 //
-// Used by the worker for its channel to the supervisor.  The descriptor is
+// Used by the worker for its channel to the supervisor, and by signer.c.  The descriptor is
 // borrowed; watching it does not keep the loop running.
 #ifndef POPGATE_PROXY_NET_WATCH_H
 #define POPGATE_PROXY_NET_WATCH_H
@@ -10,6 +10,7 @@
 struct watch {
 	uv_poll_t poll;
 	void (*on_readable)(struct watch *watch);
+	void *context; // the owner's
 	bool open;
 };
 
