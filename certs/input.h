@@ -17,4 +17,8 @@ enum { INPUT_MAX = 1024 * 1024 };
 __attribute__((warn_unused_result)) bool input_read(
     const char *path, const char *what, struct buf *out, struct text *why);
 
+// The same of an open file, from its beginning; the path is for messages.
+__attribute__((warn_unused_result)) bool input_read_descriptor(
+    int fd, const char *path, const char *what, struct buf *out, struct text *why);
+
 #endif

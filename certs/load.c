@@ -18,6 +18,8 @@ struct tls_certificate *certs_make(const struct pair *pair, struct str staple, s
 	    .chain = pair->chain,
 	    .num_chain = pair->num_chain,
 	    .key = pair->key,
+	    .signer = pair->signer,
+	    .slot = pair->slot,
 	    .end_point = {(const char *)leaf.end_point, leaf.end_point_len},
 	    .names = leaf.names,
 	    .num_names = leaf.num_names,
@@ -32,6 +34,17 @@ struct tls_certificate *certs_load(const char *chain_path, const char *key_path,
 {
 	struct pair pair;
 	if (!pair_read(chain_path, key_path, &pair, why))
+		return NULL;
+	struct tls_certificate *certificate = certs_make(&pair, STR(""), why);
+	pair_done(&pair);
+	return certificate;
+}
+
+struct tls_certificate *certs_load_public(
+    const char *chain_path, struct signer *signer, uint32_t slot, struct text *why)
+{
+	struct pair pair;
+	if (!pair_read_public(chain_path, signer, slot, &pair, why))
 		return NULL;
 	struct tls_certificate *certificate = certs_make(&pair, STR(""), why);
 	pair_done(&pair);

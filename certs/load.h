@@ -14,4 +14,9 @@ struct tls_certificate *certs_make(const struct pair *pair, struct str staple, s
 // Of the files.  NULL with the reason in *why, as pair_read or certs_make say it.
 struct tls_certificate *certs_load(const char *chain_path, const char *key_path, struct text *why);
 
+// The same where a signer has the private key, in that slot: it is not read here, and
+// whether it belongs to the chain is the signer's to say.
+struct tls_certificate *certs_load_public(
+    const char *chain_path, struct signer *signer, uint32_t slot, struct text *why);
+
 #endif

@@ -4,6 +4,8 @@
 // told apart.
 #include "certs/pair.h"
 
+#include <string.h>
+
 #include <openssl/err.h>
 #include <openssl/pem.h>
 #include <openssl/pool.h>
@@ -37,7 +39,8 @@ static size_t count_rules(struct str rest)
 }
 
 // Takes the CERTIFICATE blocks in order; a key in the same file is passed over.
-static bool take_blocks(struct pair *pair, const char *path, struct str bytes, struct text *why)
+static bool take_blocks(
+    struct pair *pair, const char *path, struct str bytes, bool *out_has_key, struct text *why)
 {
 	BIO *bio = BIO_new_mem_buf(bytes.at, (int)bytes.len);
 	char *name, *header;
@@ -49,6 +52,7 @@ static bool take_blocks(struct pair *pair, const char *path, struct str bytes, s
 	for (; fits && PEM_read_bio(bio, &name, &header, &der, &len); num_blocks++) {
 		if (str_eq(str_of(name), STR("CERTIFICATE")))
 			fits = add_certificate(pair, der, len);
+		*out_has_key |= strstr(name, "PRIVATE KEY") != NULL;
 		OPENSSL_free(name);
 		OPENSSL_free(header);
 		OPENSSL_free(der);
@@ -67,36 +71,85 @@ static bool take_blocks(struct pair *pair, const char *path, struct str bytes, s
 	return !why->len;
 }
 
-static bool read_chain(struct pair *pair, const char *path, struct text *why)
+static bool read_chain(struct pair *pair, const char *path, bool *out_has_key, struct text *why)
 {
 	struct buf bytes = {0};
+	*out_has_key = false;
 	bool taken = input_read(path, "certificate", &bytes, why) &&
-	             take_blocks(pair, path, buf_str(&bytes), why);
+	             take_blocks(pair, path, buf_str(&bytes), out_has_key, why);
 	buf_done(&bytes);
 	return taken;
 }
 
-static bool belong_together(
-    const struct pair *pair, const char *chain, const char *key, struct text *why)
+static struct str leaf_of(const struct pair *pair)
 {
-	X509 *leaf = X509_parse_from_buffer(pair->chain[0]);
-	if (!leaf)
-		text_addf(why, "the first certificate in %s is damaged", chain);
-	else if (!X509_check_private_key(leaf, pair->key))
+	return (struct str){
+	    (const char *)CRYPTO_BUFFER_data(pair->chain[0]), CRYPTO_BUFFER_len(pair->chain[0])};
+}
+
+static bool belongs(const EVP_PKEY *key, const char *key_path, struct str leaf,
+    const char *chain_path, struct text *why)
+{
+	const uint8_t *der = (const uint8_t *)leaf.at;
+	X509 *certificate = d2i_X509(NULL, &der, (long)leaf.len);
+	bool does = certificate && X509_check_private_key(certificate, (EVP_PKEY *)key);
+	if (!certificate)
+		text_addf(why, "the first certificate in %s is damaged", chain_path);
+	else if (!does)
 		text_addf(why, "the private key %s does not belong to the first certificate in %s",
-		    key, chain);
-	X509_free(leaf);
+		    key_path, chain_path);
+	X509_free(certificate);
 	ERR_clear_error();
-	return !why->len;
+	return does;
 }
 
 bool pair_read(
     const char *chain_path, const char *key_path, struct pair *out_pair, struct text *why)
 {
 	*out_pair = (struct pair){.num_chain = 0};
-	if (read_chain(out_pair, chain_path, why) &&
+	bool has_key;
+	if (read_chain(out_pair, chain_path, &has_key, why) &&
 	    (out_pair->key = private_key_load(key_path, why)) &&
-	    belong_together(out_pair, chain_path, key_path, why))
+	    belongs(out_pair->key, key_path, leaf_of(out_pair), chain_path, why))
+		return true;
+	pair_done(out_pair);
+	return false;
+}
+
+struct evp_pkey_st *pair_read_key(
+    int fd, const char *key_path, struct str leaf, const char *chain_path, struct text *why)
+{
+	EVP_PKEY *key = private_key_load_descriptor(fd, key_path, why);
+	if (key && !belongs(key, key_path, leaf, chain_path, why))
+		private_key_free(&key);
+	return key;
+}
+
+bool pair_use_signer(struct pair *pair, struct signer *signer, uint32_t slot)
+{
+	X509 *leaf = X509_parse_from_buffer(pair->chain[0]);
+	pair->key = leaf ? X509_get_pubkey(leaf) : NULL;
+	pair->signer = signer;
+	pair->slot = slot;
+	X509_free(leaf);
+	ERR_clear_error();
+	return pair->key;
+}
+
+bool pair_read_public(const char *chain_path, struct signer *signer, uint32_t slot,
+    struct pair *out_pair, struct text *why)
+{
+	*out_pair = (struct pair){.num_chain = 0};
+	bool has_key = false;
+	if (read_chain(out_pair, chain_path, &has_key, why) && has_key)
+		text_addf(why,
+		    "%s holds a private key beside the certificate, so that more than the process "
+		    "for private keys would read it; move the key to a file of its own, or set "
+		    "key_isolation: off",
+		    chain_path);
+	else if (!why->len && !pair_use_signer(out_pair, signer, slot))
+		text_addf(why, "the first certificate in %s is damaged", chain_path);
+	if (!why->len)
 		return true;
 	pair_done(out_pair);
 	return false;

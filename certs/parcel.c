@@ -1,8 +1,10 @@
 // parcel.c: packing and unpacking certificates.  See parcel.h.
 //
-//     magic, index                  4 bytes each
+//     magic, index, slot            4 bytes each
 //     chain                         3 bytes of length, and so each certificate in it
 //     private key, OCSP response    3 bytes of length each
+//
+// The slot is of a signer; then there is no private key.
 #include "certs/parcel.h"
 
 #include <errno.h>
@@ -44,10 +46,11 @@ static bool add_chain(CBB *out, const struct tls_certificate_options *contents)
 	return good && CBB_flush(out);
 }
 
-static bool add_key(CBB *out, const EVP_PKEY *key)
+static bool add_key(CBB *out, const struct tls_certificate_options *contents)
 {
 	CBB piece;
-	return CBB_add_u24_length_prefixed(out, &piece) && EVP_marshal_private_key(&piece, key) &&
+	return CBB_add_u24_length_prefixed(out, &piece) &&
+	       (contents->signer || EVP_marshal_private_key(&piece, contents->key)) &&
 	       CBB_flush(out);
 }
 
@@ -55,8 +58,8 @@ static bool add_key(CBB *out, const EVP_PKEY *key)
 static void pack(uint32_t index, const struct tls_certificate_options *contents, CBB *out)
 {
 	BUG_ON(!CBB_init(out, 0) || !CBB_add_u32(out, magic) || !CBB_add_u32(out, index) ||
-	       !add_chain(out, contents) || !add_key(out, contents->key) ||
-	       !add(out, contents->staple));
+	       !CBB_add_u32(out, contents->slot) || !add_chain(out, contents) ||
+	       !add_key(out, contents) || !add(out, contents->staple));
 }
 
 static bool write_all(int fd, struct str bytes)
@@ -103,32 +106,39 @@ static bool take_chain(CBS *chain, struct pair *pair)
 	return pair->num_chain;
 }
 
+static bool take_key(CBS *key, struct pair *pair)
+{
+	pair->key = EVP_parse_private_key(key);
+	ERR_clear_error();
+	return pair->key && !CBS_len(key);
+}
+
 // Into a pair that the caller lets go in either case; the staple points into the bytes.
-static bool unpack(CBS bytes, uint32_t *out_index, struct pair *pair, struct str *out_staple)
+static bool unpack(CBS bytes, struct signer *signer, uint32_t *out_index, struct pair *pair,
+    struct str *out_staple)
 {
 	CBS chain, key, staple;
-	uint32_t said;
+	uint32_t said, slot;
 	if (!CBS_get_u32(&bytes, &said) || said != magic || !CBS_get_u32(&bytes, out_index) ||
-	    !CBS_get_u24_length_prefixed(&bytes, &chain) ||
+	    !CBS_get_u32(&bytes, &slot) || !CBS_get_u24_length_prefixed(&bytes, &chain) ||
 	    !CBS_get_u24_length_prefixed(&bytes, &key) ||
 	    !CBS_get_u24_length_prefixed(&bytes, &staple) || CBS_len(&bytes) ||
 	    !take_chain(&chain, pair))
 		return false;
-	pair->key = EVP_parse_private_key(&key);
-	ERR_clear_error();
 	*out_staple = (struct str){(const char *)CBS_data(&staple), CBS_len(&staple)};
-	return pair->key && !CBS_len(&key);
+	return signer && !CBS_len(&key) ? pair_use_signer(pair, signer, slot)
+	                                : take_key(&key, pair);
 }
 
 static struct tls_certificate *open_bytes(
-    const uint8_t *at, size_t size, uint32_t *out_index, struct text *why)
+    const uint8_t *at, size_t size, struct signer *signer, uint32_t *out_index, struct text *why)
 {
 	CBS bytes;
 	struct pair pair = {.num_chain = 0};
 	struct str staple;
 	struct tls_certificate *certificate = NULL;
 	CBS_init(&bytes, at, size);
-	if (unpack(bytes, out_index, &pair, &staple))
+	if (unpack(bytes, signer, out_index, &pair, &staple))
 		certificate = certs_make(&pair, staple, why);
 	else
 		text_add(why, STR("what came is no certificate"));
@@ -137,7 +147,8 @@ static struct tls_certificate *open_bytes(
 }
 
 // By lseek(2), since a worker's filter has no fstat(2).
-struct tls_certificate *parcel_open(int fd, uint32_t *out_index, struct text *why)
+struct tls_certificate *parcel_open(
+    int fd, struct signer *signer, uint32_t *out_index, struct text *why)
 {
 	int seals = fcntl(fd, F_GET_SEALS);
 	off_t size = lseek(fd, 0, SEEK_END);
@@ -151,7 +162,7 @@ struct tls_certificate *parcel_open(int fd, uint32_t *out_index, struct text *wh
 		close(fd);
 	if (at == MAP_FAILED)
 		return NULL;
-	certificate = open_bytes(at, (size_t)size, out_index, why);
+	certificate = open_bytes(at, (size_t)size, signer, out_index, why);
 	munmap(at, (size_t)size);
 	return certificate;
 }

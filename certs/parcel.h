@@ -1,5 +1,5 @@
 // parcel.h: a certificate on its way from the supervisor to a worker: chain, private key
-// and OCSP response in one sealed memfd.
+// (or the slot in which a signer has it) and OCSP response in one sealed memfd.
 //
 // A worker has no right to read the key's file, so it gets what was read.  The memory is
 // gone when both sides have closed it; neither keeps a copy of the key beside that which
@@ -13,8 +13,10 @@
 // descriptor; -1 with the reason in *why when the system refuses.
 int parcel_make(uint32_t index, const struct tls_certificate *certificate, struct text *why);
 
-// What another process made.  Takes over fd.  NULL with the reason in *why when it is no
+// What another process made; a certificate that has a signer there has this one here.
+// Takes over fd.  NULL with the reason in *why when it is no
 // parcel, or what it holds cannot be served.
-struct tls_certificate *parcel_open(int fd, uint32_t *out_index, struct text *why);
+struct tls_certificate *parcel_open(
+    int fd, struct signer *signer, uint32_t *out_index, struct text *why);
 
 #endif

@@ -90,24 +90,39 @@ static EVP_PKEY *read_key(struct str bytes, bool *out_encrypted)
 	return key;
 }
 
+static EVP_PKEY *take_key(struct str bytes, const char *path, struct text *why)
+{
+	bool encrypted = false;
+	EVP_PKEY *key = read_key(bytes, &encrypted);
+	if (!key && encrypted)
+		text_addf(why,
+		    "the private key %s is encrypted; take the passphrase off (openssl "
+		    "pkey -in %s -out NEW.key) and keep the file readable by root only",
+		    path, path);
+	else if (!key)
+		text_addf(why,
+		    "%s holds no private key (-----BEGIN PRIVATE KEY-----); name the file "
+		    "that was written together with the request",
+		    path);
+	return key;
+}
+
 struct evp_pkey_st *private_key_load(const char *path, struct text *why)
 {
 	struct buf bytes = {0};
-	bool encrypted = false;
 	EVP_PKEY *key = NULL;
-	if (input_read(path, "private key", &bytes, why)) {
-		key = read_key(buf_str(&bytes), &encrypted);
-		if (!key && encrypted)
-			text_addf(why,
-			    "the private key %s is encrypted; take the passphrase off (openssl "
-			    "pkey -in %s -out NEW.key) and keep the file readable by root only",
-			    path, path);
-		else if (!key)
-			text_addf(why,
-			    "%s holds no private key (-----BEGIN PRIVATE KEY-----); name the file "
-			    "that was written together with the request",
-			    path);
-	}
+	if (input_read(path, "private key", &bytes, why))
+		key = take_key(buf_str(&bytes), path, why);
+	buf_done(&bytes);
+	return key;
+}
+
+struct evp_pkey_st *private_key_load_descriptor(int fd, const char *path, struct text *why)
+{
+	struct buf bytes = {0};
+	EVP_PKEY *key = NULL;
+	if (input_read_descriptor(fd, path, "private key", &bytes, why))
+		key = take_key(buf_str(&bytes), path, why);
 	buf_done(&bytes);
 	return key;
 }

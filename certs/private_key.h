@@ -29,6 +29,9 @@ struct evp_pkey_st *private_key_make(enum key_type type);
 // Of a file in PEM or DER form without a passphrase.  NULL with the reason in *why.
 struct evp_pkey_st *private_key_load(const char *path, struct text *why);
 
+// The same of an open file; the path is for messages.
+struct evp_pkey_st *private_key_load_descriptor(int fd, const char *path, struct text *why);
+
 // Appends the key in PEM form (PKCS #8, RFC 5958); the buffer wipes itself.
 void private_key_print(const struct evp_pkey_st *key, struct buf *out);
 

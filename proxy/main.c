@@ -164,6 +164,15 @@ static int report(const char *path, const struct snapshot *snapshot)
 	return EXIT_SUCCESS;
 }
 
+static bool keys_are_sound(const struct snapshot *snapshot)
+{
+	struct problems problems;
+	problems_init(&problems);
+	snapshot_check_keys(snapshot, &problems);
+	fputs(problems.room, stderr);
+	return !problems.num;
+}
+
 static int do_check(int argc, char **argv)
 {
 	const char *path = config_path(argc, argv);
@@ -172,7 +181,7 @@ static int do_check(int argc, char **argv)
 	struct snapshot *snapshot = load(path);
 	if (!snapshot)
 		return EXIT_FAILURE;
-	int status = report(path, snapshot);
+	int status = keys_are_sound(snapshot) ? report(path, snapshot) : EXIT_FAILURE;
 	snapshot_free(&snapshot);
 	return status;
 }

@@ -10,17 +10,21 @@
 // Which open(2) does not give for reading.
 enum { NOT_ORDINARY = ENOTSUP };
 
-FILE *file_open(const char *path)
+int file_open_descriptor(const char *path)
 {
 	struct stat status;
 	int fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
-	if (fd < 0)
-		return NULL;
-	if (fstat(fd, &status) == 0 && S_ISREG(status.st_mode))
-		return fdopen(fd, "r");
+	if (fd < 0 || (fstat(fd, &status) == 0 && S_ISREG(status.st_mode)))
+		return fd;
 	close(fd);
 	errno = S_ISDIR(status.st_mode) ? EISDIR : NOT_ORDINARY;
-	return NULL;
+	return -1;
+}
+
+FILE *file_open(const char *path)
+{
+	int fd = file_open_descriptor(path);
+	return fd < 0 ? NULL : fdopen(fd, "r");
 }
 
 const char *file_problem(void)

@@ -12,6 +12,9 @@
 // For reading; the caller closes it.  NULL with errno set.
 FILE *file_open(const char *path);
 
+// The same as a descriptor, closed by execv; -1 with errno set.
+int file_open_descriptor(const char *path);
+
 // What errno says after file_open, for people.
 const char *file_problem(void);
 

@@ -108,6 +108,11 @@ void log_set_buffered(bool buffered)
 	sink.buffered = buffered;
 }
 
+int log_descriptor(void)
+{
+	return sink.fd;
+}
+
 bool log_wants(enum log_level level)
 {
 	return level <= sink.level;

@@ -57,6 +57,9 @@ bool log_can_open(struct str target, struct text *why);
 void log_set_buffered(bool buffered);
 void log_flush(void);
 
+// What lines are written to; syslog has none of ours.
+int log_descriptor(void);
+
 // Whether events of this level are written at all.
 bool log_wants(enum log_level level);
 

@@ -23,6 +23,7 @@
 #include "proxy/config/problems.h"
 
 enum listener_tls { LISTENER_TLS_implicit, LISTENER_TLS_stls, LISTENER_TLS_none };
+enum key_isolation { KEY_ISOLATION_off, KEY_ISOLATION_on };
 enum unknown_names { UNKNOWN_NAMES_serve, UNKNOWN_NAMES_refuse };
 enum certificate_ocsp { CERTIFICATE_OCSP_off, CERTIFICATE_OCSP_file, CERTIFICATE_OCSP_fetch };
 enum client_certs { CLIENT_CERTS_off, CLIENT_CERTS_optional, CLIENT_CERTS_required };

@@ -74,6 +74,12 @@ static const struct option_word log_level_words[] = {
     LAST,
 };
 
+static const struct option_word key_isolation_words[] = {
+    WORD("off", KEY_ISOLATION_off),
+    WORD("on", KEY_ISOLATION_on),
+    LAST,
+};
+
 static const struct option_word unknown_names_words[] = {
     WORD("serve", UNKNOWN_NAMES_serve),
     WORD("refuse", UNKNOWN_NAMES_refuse),

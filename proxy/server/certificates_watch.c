@@ -184,22 +184,49 @@ static void refuse(struct watched_pair *pair, struct str why, uint64_t now_ms)
 	pair->refused_ms = told_ms;
 }
 
+// Where a signer has the keys, it must have this one before workers hear of the
+// certificate; of the same chain it only says whether the key still belongs to it.
+static bool renew_key(struct generation *generation, size_t i,
+    const struct tls_certificate *certificate, bool is_same, struct text *why)
+{
+	const struct certificate_options *options =
+	    &generation->snapshot->config->certificates[i].options;
+	return !generation->keys || keys_process_renew(generation->keys, i,
+	                                &(struct renewal){
+	                                    .key_path = options->key,
+	                                    .chain_path = options->chain,
+	                                    .leaf = tls_certificate_leaf(certificate),
+	                                    .only_judge = is_same,
+	                                },
+	                                why);
+}
+
 // Takes the certificate over.  False with the reason in *why.
 static bool take(
     struct generation *generation, size_t i, struct tls_certificate *certificate, struct text *why)
 {
 	struct snapshot *snapshot = generation->snapshot;
 	bool is_same = tls_certificate_has_chain_of(certificate, snapshot->certificates[i]);
-	bool is_allowed = snapshot_allows_certificate(snapshot, i, certificate, why);
-	if (is_same || !is_allowed) {
+	bool is_good = snapshot_allows_certificate(snapshot, i, certificate, why) &&
+	               renew_key(generation, i, certificate, is_same, why);
+	if (is_same || !is_good) {
 		tls_certificate_free(&certificate);
-		return is_same;
+		return is_good;
 	}
 	snapshot_replace_certificate(snapshot, i, certificate);
 	certificates_send(generation, i);
 	log_replaced(snapshot, i);
 	check_end(snapshot, i);
 	return true;
+}
+
+static struct tls_certificate *load(const struct generation *generation, size_t i, struct text *why)
+{
+	const struct snapshot *snapshot = generation->snapshot;
+	const struct certificate_options *options = &snapshot->config->certificates[i].options;
+	return generation->keys ? certs_load_public(options->chain, snapshot->signer,
+	                              keys_process_next_slot(generation->keys, i), why)
+	                        : certs_load(options->chain, options->key, why);
 }
 
 // What changed while it was read is not judged.
@@ -210,15 +237,18 @@ static void judge(
 	struct text why = TEXT(room);
 	const struct certificate_options *options =
 	    &generation->snapshot->config->certificates[i].options;
-	struct tls_certificate *certificate = certs_load(options->chain, options->key, &why);
+	struct tls_certificate *certificate = load(generation, i, &why);
 	struct pair_mark mark = mark_of(options);
 	if (!is_unchanged(&mark, &pair->seen)) {
 		tls_certificate_free(&certificate);
 		pair->seen = mark;
 		return;
 	}
+	bool is_taken = certificate && take(generation, i, certificate, &why);
+	if (!is_taken && generation->keys && !keys_process_runs(generation->keys))
+		return; // it will be asked again
 	pair->judged = mark;
-	if (certificate && take(generation, i, certificate, &why))
+	if (is_taken)
 		forgive(pair);
 	else
 		refuse(pair, text_str(&why), now_ms);

@@ -13,26 +13,42 @@ static const bool wanted = true;
 #endif
 
 #define CALL(name) SCMP_SYS(name),
-static const int calls[] = {
+static const int calls_of_worker[] = {
 #include "proxy/server/filter.def"
+};
+static const int calls_of_keys[] = {
+#include "proxy/server/keys_filter.def"
 };
 #undef CALL
 
-static int load(scmp_filter_ctx filter)
+#define LIST(calls)                                                                                \
+	{                                                                                          \
+		calls, sizeof(calls) / sizeof((calls)[0])                                          \
+	}
+static const struct {
+	const int *calls;
+	size_t num;
+} lists[] = {
+    [FILTER_worker] = LIST(calls_of_worker),
+    [FILTER_keys] = LIST(calls_of_keys),
+};
+#undef LIST
+
+static int load(scmp_filter_ctx filter, enum filter_kind kind)
 {
 	int failed = 0;
-	for (size_t i = 0; !failed && i < sizeof(calls) / sizeof(calls[0]); i++)
-		failed = seccomp_rule_add(filter, SCMP_ACT_ALLOW, calls[i], 0);
+	for (size_t i = 0; !failed && i < lists[kind].num; i++)
+		failed = seccomp_rule_add(filter, SCMP_ACT_ALLOW, lists[kind].calls[i], 0);
 	return failed ? failed : seccomp_load(filter);
 }
 
-bool filter_enter(struct text *why)
+bool filter_enter(enum filter_kind kind, struct text *why)
 {
 	if (!wanted)
 		return true;
 	tzset(); // syslog(3) would read the time zone's file later
 	scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ERRNO(EPERM));
-	int failed = filter ? load(filter) : -ENOMEM;
+	int failed = filter ? load(filter, kind) : -ENOMEM;
 	seccomp_release(filter);
 	if (failed)
 		text_addf(

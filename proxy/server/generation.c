@@ -19,6 +19,7 @@ enum {
 	BACKOFF_MAX_MS = 10 * 1000,
 	SETTLED_MS = 10 * 1000,  // a worker that lived so long was no failed start
 	END_GRACE_MS = 5 * 1000, // from CHANNEL_end to SIGKILL
+	SIGNER_MS = 1000,        // between two sockets for a worker that loses them
 };
 
 static const struct worker_process no_worker = {.channel = -1};
@@ -86,10 +87,13 @@ static void close_foreign(const struct generations *generations)
 	for (size_t i = 0; i < sizeof(generations->private_fds) / sizeof(int); i++)
 		if (generations->private_fds[i] >= 0)
 			close(generations->private_fds[i]);
-	for (const struct generation *g = generations->newest; g; g = g->next)
+	for (const struct generation *g = generations->newest; g; g = g->next) {
 		for (size_t i = 0; i < g->num_workers; i++)
 			if (g->workers[i].channel >= 0)
 				close(g->workers[i].channel);
+		if (g->keys)
+			keys_process_close(g->keys);
+	}
 	helpers_close(&generations->helpers);
 }
 
@@ -104,8 +108,23 @@ static void forget_foreign(const struct generations *generations, const struct g
 		}
 }
 
+void generations_forget(const struct generations *generations)
+{
+	struct limits *limits = generations->limits;
+	struct ledger *ledger = generations->ledger;
+	struct host_answers *host_answers = generations->host_answers;
+	struct tickets *tickets = generations->tickets;
+	reset_signals();
+	close_foreign(generations);
+	forget_foreign(generations, NULL);
+	limits_free(&limits);
+	ledger_free(&ledger);
+	host_answers_free(&host_answers);
+	tickets_free(&tickets);
+}
+
 static _Noreturn void become_worker(const struct generations *generations,
-    const struct generation *generation, size_t slot, int channel)
+    const struct generation *generation, size_t slot, int channel, int signer)
 {
 	size_t num;
 	reset_signals();
@@ -132,6 +151,7 @@ static _Noreturn void become_worker(const struct generations *generations,
 	    .num_workers = generation->num_workers,
 	    .id = generation->workers[slot].id,
 	    .channel = channel,
+	    .signer = signer,
 	    .sockets = share,
 	    .num_sockets = num,
 	    .identity = generation->identity,
@@ -157,10 +177,14 @@ static bool fork_worker(const struct generations *generations, struct generation
 		text_addf(why, "cannot open a channel to it: %s", strerror(errno));
 		return false;
 	}
+	int signer = generation->keys ? keys_process_join(generation->keys) : -1;
+	worker->lacks_signer = generation->keys && signer < 0;
 	worker->pid = fork();
 	if (worker->pid == 0)
-		become_worker(generations, generation, slot, channel);
+		become_worker(generations, generation, slot, channel, signer);
 	close(channel);
+	if (signer >= 0)
+		close(signer);
 	if (worker->pid > 0)
 		return true;
 	text_addf(why, "cannot start a process: %s", strerror(errno));
@@ -220,6 +244,10 @@ struct generation *generation_start(struct generations *generations, struct snap
 	generation->num_helpers = snapshot->config->winbind.helpers;
 	while (generation->num_workers < num_workers)
 		generation_add_worker(generation);
+	if (snapshot->signer)
+		generation->keys = keys_process_new(generations, snapshot, identity);
+	if (snapshot->signer && !generation->keys)
+		generation->state = GENERATION_failed;
 	for (size_t i = 0; i < num_workers && generation->state == GENERATION_starting; i++)
 		start_worker(generations, generation, i);
 	return generation;
@@ -230,6 +258,14 @@ static void tell(const struct generation *generation, enum channel_message messa
 	for (size_t i = 0; i < generation->num_workers; i++)
 		if (generation->workers[i].channel >= 0)
 			channel_send(generation->workers[i].channel, message);
+}
+
+static bool has_workers(const struct generation *generation)
+{
+	for (size_t i = 0; i < generation->num_workers; i++)
+		if (generation->workers[i].pid)
+			return true;
+	return false;
 }
 
 static bool is_over(const struct generation *generation)
@@ -243,10 +279,7 @@ static bool is_over(const struct generation *generation)
 	case GENERATION_killed:
 	case GENERATION_STATES: break;
 	}
-	for (size_t i = 0; i < generation->num_workers; i++)
-		if (generation->workers[i].pid)
-			return false;
-	return true;
+	return !has_workers(generation) && !(generation->keys && generation->keys->pid);
 }
 
 static void kill_workers(const struct generation *generation)
@@ -254,6 +287,8 @@ static void kill_workers(const struct generation *generation)
 	for (size_t i = 0; i < generation->num_workers; i++)
 		if (generation->workers[i].pid)
 			kill(generation->workers[i].pid, SIGKILL);
+	if (generation->keys && generation->keys->pid)
+		kill(generation->keys->pid, SIGKILL);
 }
 
 // The workers were told first: they empty their queues before they close them.
@@ -261,6 +296,8 @@ static void give_up_resources(struct generations *generations, struct generation
 {
 	sockets_release(&generations->sockets, &generation->plan);
 	snapshot_free(&generation->snapshot);
+	if (generation->keys)
+		keys_process_let_go(generation->keys);
 }
 
 void generation_drain(
@@ -305,6 +342,8 @@ static void read_channel(const struct generation *generation, struct worker_proc
 			helpers_want(&worker->helper_wish);
 		else if (message == CHANNEL_users_wanted)
 			worker->lacks_users = true;
+		else if (message == CHANNEL_signer_wanted)
+			worker->lacks_signer = true;
 	}
 	if (result == CHANNEL_GONE) {
 		close(worker->channel);
@@ -388,10 +427,34 @@ static void on_helper_end(void *context, const struct helper_process *helper)
 				helpers_put_off(&g->workers[i].helper_wish, helper, clock_ms());
 }
 
+static struct generation *generation_of_keys(const struct generations *generations, pid_t pid)
+{
+	struct generation *g = generations->newest;
+	while (g && !(g->keys && g->keys->pid == pid))
+		g = g->next;
+	return g;
+}
+
+// One that was let go ends with its workers, and is killed with them.
+static void bury_keys(const struct generation *generation, int status)
+{
+	struct keys_process *keys = generation->keys;
+	bool is_needed = keys->channel >= 0 || (status && generation->state != GENERATION_killed &&
+	                                           has_workers(generation));
+	if (is_needed)
+		log_ended(LOG_keys_ended, generation, keys->pid, status);
+	keys_process_ended(keys, clock_ms());
+}
+
 bool generations_reaped(struct generations *generations, pid_t pid, int status)
 {
 	if (helpers_reaped(&generations->helpers, pid, status, on_helper_end, generations))
 		return true;
+	const struct generation *owner = generation_of_keys(generations, pid);
+	if (owner) {
+		bury_keys(owner, status);
+		return true;
+	}
 	for (struct generation *g = generations->newest; g; g = g->next)
 		for (size_t i = 0; i < g->num_workers; i++)
 			if (g->workers[i].pid == pid) {
@@ -481,6 +544,33 @@ static void tick_helpers(struct generations *generations, const struct generatio
 		    now_ms);
 }
 
+// CLOCK_NEVER: it has one, or none is to be had.
+static uint64_t signer_due(const struct generation *generation, const struct worker_process *worker)
+{
+	bool can = generation->keys && generation->keys->channel >= 0 && worker->channel >= 0;
+	return can && worker->lacks_signer ? worker->signer_ms : CLOCK_NEVER;
+}
+
+static void tick_signer(
+    const struct generation *generation, struct worker_process *worker, uint64_t now_ms)
+{
+	if (now_ms < signer_due(generation, worker))
+		return;
+	worker->signer_ms = now_ms + SIGNER_MS;
+	int signer = keys_process_join(generation->keys);
+	if (signer < 0)
+		return;
+	worker->lacks_signer = !channel_send_fd(worker->channel, CHANNEL_signer, signer);
+	close(signer);
+}
+
+static void tick_keys(
+    const struct generations *generations, const struct generation *generation, uint64_t now_ms)
+{
+	if (generation->keys)
+		keys_process_tick(generation->keys, generations, has_workers(generation), now_ms);
+}
+
 static void free_ended(struct generations *generations)
 {
 	for (struct generation **link = &generations->newest; *link;) {
@@ -492,6 +582,7 @@ static void free_ended(struct generations *generations)
 		*link = generation->next;
 		give_up_resources(generations, generation);
 		helper_command_free(&generation->helper_command);
+		keys_process_free(&generation->keys);
 		free(generation->workers);
 		free(generation);
 	}
@@ -501,8 +592,10 @@ void generations_tick(struct generations *generations, uint64_t now_ms)
 {
 	helpers_watch(&generations->helpers, on_helper_end, generations);
 	for (struct generation *g = generations->newest; g; g = g->next) {
+		tick_keys(generations, g, now_ms);
 		for (size_t i = 0; i < g->num_workers; i++) {
 			tick_worker(generations, g, i, now_ms);
+			tick_signer(g, &g->workers[i], now_ms);
 			tick_helpers(generations, g, &g->workers[i], now_ms);
 		}
 		tick_deadline(generations, g, now_ms);
@@ -514,10 +607,16 @@ uint64_t generations_next_due(const struct generations *generations)
 {
 	uint64_t due = CLOCK_NEVER;
 	for (const struct generation *g = generations->newest; g; g = g->next) {
+		if (g->state == GENERATION_failed)
+			return 0; // at once, and no child need have ended to tell
 		due = clock_earlier(due, g->deadline_ms);
-		for (size_t i = 0; i < g->num_workers; i++)
+		if (g->keys)
+			due = clock_earlier(due, keys_process_due(g->keys));
+		for (size_t i = 0; i < g->num_workers; i++) {
 			due = clock_earlier(due, clock_earlier(worker_due(g, &g->workers[i]),
 			                             helper_due(g, &g->workers[i])));
+			due = clock_earlier(due, signer_due(g, &g->workers[i]));
+		}
 	}
 	return due;
 }

@@ -18,6 +18,7 @@
 #include <poll.h>
 
 #include "proxy/server/helpers.h"
+#include "proxy/server/keys_process.h"
 #include "proxy/server/sandbox.h"
 #include "proxy/server/sockets.h"
 #include "proxy/session/snapshot.h"
@@ -38,7 +39,9 @@ struct worker_process {
 	bool lacks_table; // one did not go through its channel
 	bool lacks_certificate;
 	bool lacks_client_trust;
-	bool lacks_users; // it could not open users.db
+	bool lacks_users;   // it could not open users.db
+	bool lacks_signer;  // it has no socket to the process with the private keys
+	uint64_t signer_ms; // not before it gets another one
 	struct helper_wish helper_wish;
 	uint64_t started_ms;
 	uint64_t restart_ms; // when to start the next, while pid is 0
@@ -54,6 +57,7 @@ struct generation {
 	struct sandbox_identity identity;
 	struct helper_command *helper_command; // kept while it drains; NULL: no helpers
 	size_t num_helpers;                    // of each worker
+	struct keys_process *keys;             // NULL: workers have the private keys themselves
 	struct worker_process *workers;        // one for each slot
 	size_t num_workers;
 	uint64_t deadline_ms; // of draining and ending
@@ -71,6 +75,10 @@ struct generations {
 	struct helpers helpers;
 	int private_fds[4]; // of the supervisor's, closed in workers; -1: none
 };
+
+// In a child that serves no generation's clients: what is the supervisor's or a
+// worker's alone, secrets first; and it is to leave signals to them.
+void generations_forget(const struct generations *generations);
 
 // A new generation in state starting, its workers forked.  Takes over snapshot,
 // plan and helper_command (NULL: it needs no helpers).  A worker that cannot be

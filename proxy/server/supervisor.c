@@ -270,7 +270,7 @@ static void settle_start(struct supervisor *supervisor)
 		return;
 	generation_drain(generations, failed, drain_deadline(supervisor));
 	refuse(supervisor,
-	    STR("a worker of the new configuration did not start; see the line before"));
+	    STR("a process of the new configuration did not start; see the lines before"));
 }
 
 static void start_trial(struct supervisor *supervisor)

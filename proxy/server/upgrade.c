@@ -11,6 +11,7 @@
 //     bound [::]:995 [::]:995 pop3s       as configured, as bound, listener
 //     socket 6                            belongs to the bound above
 //     generation 7 serving -              number, state, deadline
+//     keys 4710 11 1234567                pid, channel, started; of the generation above
 //     worker 4711 0 12 1 1234567          pid, id, channel, ready, started
 //     helper 4713 13 4711 1234567         pid, copy of its end, its worker, started
 //     end
@@ -70,11 +71,22 @@ static void write_number(FILE *out, bool there_is, uint64_t number)
 		fputs(" -", out);
 }
 
+static void write_keys(FILE *out, const struct keys_process *keys)
+{
+	if (!keys || !keys->pid)
+		return;
+	fprintf(out, "keys %d", (int)keys->pid);
+	write_number(out, keys->channel >= 0, (uint64_t)keys->channel);
+	write_number(out, true, keys->started_ms);
+	fputc('\n', out);
+}
+
 static void write_generation(FILE *out, const struct generation *generation)
 {
 	fprintf(out, "generation %u %s", generation->number, state_names[generation->state]);
 	write_number(out, generation->deadline_ms != CLOCK_NEVER, generation->deadline_ms);
 	fputc('\n', out);
+	write_keys(out, generation->keys);
 	for (size_t i = 0; i < generation->num_workers; i++) {
 		const struct worker_process *worker = &generation->workers[i];
 		if (!worker->pid)
@@ -157,10 +169,13 @@ static void keep_all_open(const struct generations *generations, bool keep)
 	for (const struct bound *b = generations->sockets.bounds; b; b = b->next)
 		for (size_t i = 0; i < b->num_fds; i++)
 			keep_open(b->fds[i], keep);
-	for (const struct generation *g = generations->newest; g; g = g->next)
+	for (const struct generation *g = generations->newest; g; g = g->next) {
 		for (size_t i = 0; i < g->num_workers; i++)
 			if (g->workers[i].channel >= 0)
 				keep_open(g->workers[i].channel, keep);
+		if (g->keys && g->keys->channel >= 0)
+			keep_open(g->keys->channel, keep);
+	}
 	for (const struct helper_process *h = generations->helpers.first; h; h = h->next)
 		if (h->end >= 0)
 			keep_open(h->end, keep);
@@ -372,6 +387,20 @@ static bool read_worker(struct reader *reader, const struct str *fields)
 	return true;
 }
 
+static bool read_keys(struct reader *reader, const struct str *fields)
+{
+	uint64_t pid, started_ms;
+	int channel = -1;
+	if (!reader->generation || reader->generation->keys ||
+	    !read_unsigned(fields[0], INT_MAX, &pid) || pid == 0 ||
+	    !str_to_u64(fields[2], &started_ms))
+		return false;
+	if (!str_eq(fields[1], STR("-")) && !read_fd(fields[1], &channel))
+		return false;
+	reader->generation->keys = keys_process_adopt((pid_t)pid, channel, started_ms);
+	return true;
+}
+
 static bool read_helper(struct reader *reader, const struct str *fields)
 {
 	uint64_t pid, worker, started_ms;
@@ -409,6 +438,7 @@ static const struct line_kind {
     {"bound", 3, true, read_bound},
     {"socket", 1, false, read_socket},
     {"generation", 3, false, read_generation},
+    {"keys", 3, false, read_keys},
     {"worker", 5, false, read_worker},
     {"helper", 4, false, read_helper},
     {"end", 0, false, read_end},

@@ -18,6 +18,7 @@
 #include "policy/tables.h"
 #include "proxy/base/die.h"
 #include "proxy/net/listen.h"
+#include "proxy/net/signer.h"
 #include "proxy/net/tls.h"
 #include "proxy/net/watch.h"
 #include "proxy/server/channel.h"
@@ -100,7 +101,7 @@ static void take_certificate(int fd)
 	struct text why = TEXT(room);
 	struct snapshot *snapshot = worker.start->snapshot;
 	uint32_t index;
-	struct tls_certificate *certificate = parcel_open(fd, &index, &why);
+	struct tls_certificate *certificate = parcel_open(fd, snapshot->signer, &index, &why);
 	if (!certificate)
 		log_why(LOG_certificate_refused, "worker: %s", room);
 	else if (index < snapshot->config->num_certificates && snapshot->certificates[index])
@@ -125,6 +126,16 @@ static void take_helper(int fd)
 		close(fd);
 }
 
+// Of a worker that has the keys itself, nobody knows such a socket.
+static void take_signer(int fd)
+{
+	struct signer *signer = worker.start->snapshot->signer;
+	if (signer && fd >= 0)
+		signer_use(signer, fd);
+	else if (fd >= 0)
+		close(fd);
+}
+
 static void obey(enum channel_message message, int fd)
 {
 	switch (message) {
@@ -132,12 +143,14 @@ static void obey(enum channel_message message, int fd)
 	case CHANNEL_certificate: take_certificate(fd); return;
 	case CHANNEL_client_trust: take_client_trust(fd); return;
 	case CHANNEL_helper: take_helper(fd); return;
+	case CHANNEL_signer: take_signer(fd); return;
 	case CHANNEL_end:
 		drain();
 		sessions_end(&worker.sessions);
 		return;
 	case CHANNEL_drain: drain(); return;
 	case CHANNEL_helper_wanted:
+	case CHANNEL_signer_wanted:
 	case CHANNEL_users_wanted:
 	case CHANNEL_ready: return; // ours, never theirs
 	}
@@ -278,6 +291,21 @@ static void want_helper(void *context)
 	channel_send(worker.start->channel, CHANNEL_helper_wanted);
 }
 
+static void want_signer(void *context)
+{
+	(void)context;
+	channel_send(worker.start->channel, CHANNEL_signer_wanted);
+}
+
+static void open_signer(void)
+{
+	struct signer *signer = worker.start->snapshot->signer;
+	if (!signer)
+		return;
+	signer_open(signer, &worker.net, want_signer, NULL);
+	take_signer(worker.start->signer);
+}
+
 static void open_winbind(void)
 {
 	const struct config *config = worker.start->snapshot->config;
@@ -305,7 +333,7 @@ static void close_off(void)
 {
 	char room[256];
 	struct text why = TEXT(room);
-	if (!filter_enter(&why))
+	if (!filter_enter(FILTER_worker, &why))
 		give_up(room);
 }
 
@@ -320,12 +348,15 @@ void worker_run(const struct worker_start *start)
 	open_names();
 	open_users();
 	open_winbind();
+	open_signer();
 	share_tickets();
 	open_sockets();
 	close_off();
 	channel_send(start->channel, CHANNEL_ready);
 	net_run(&worker.net); // until it is drained: nothing is left on the loop
 	watch_close(&worker.channel);
+	if (start->snapshot->signer)
+		signer_close(start->snapshot->signer);
 	net_done(&worker.net);
 	winbind_free(&worker.winbind);
 	users_close(&worker.sessions.verify.users);

@@ -32,6 +32,7 @@ struct worker_start {
 	size_t num_workers; // of this generation
 	unsigned id;        // of the place in the limits' pages
 	int channel;
+	int signer; // a socket to the process with the private keys; -1: none
 	const struct worker_socket *sockets; // listening
 	size_t num_sockets;
 	struct sandbox_identity identity; // who to become

@@ -12,11 +12,13 @@
 #include "certs/load.h"
 #include "certs/ocsp.h"
 #include "certs/ticket_file.h"
+#include "certs/pair.h"
 #include "certs/trust.h"
 #include "policy/range.h"
 #include "proxy/base/die.h"
 #include "proxy/base/file.h"
 #include "proxy/config/check.h"
+#include "proxy/net/signer.h"
 
 static bool serves(const struct listener_config *listener, size_t certificate)
 {
@@ -60,12 +62,23 @@ static void load_certificate(struct snapshot *snapshot, size_t i, struct problem
 	char room[512];
 	struct text why = TEXT(room);
 	const struct certificate_config *config = &snapshot->config->certificates[i];
-	snapshot->certificates[i] = certs_load(config->options.chain, config->options.key, &why);
+	const char *chain = config->options.chain;
+	snapshot->certificates[i] =
+	    snapshot->signer ? certs_load_public(chain, snapshot->signer, (uint32_t)i, &why)
+	                     : certs_load(chain, config->options.key, &why);
 	if (snapshot->certificates[i])
 		check_ocsp(snapshot, i, problems);
 	else
 		problems_add(problems, snapshot->config->path, config->place,
 		    "certificate \"%s\": %s", config->name, room);
+}
+
+static bool serves_any(const struct config *config)
+{
+	for (size_t i = 0; i < config->num_listeners; i++)
+		if (config->listeners[i].num_certificates)
+			return true;
+	return false;
 }
 
 static void load_certificates(struct snapshot *snapshot, struct problems *problems)
@@ -387,6 +400,8 @@ struct snapshot *snapshot_load(const char *path, struct problems *problems)
 	snapshot->routes = xcalloc(config->num_listeners, sizeof(*snapshot->routes));
 	snapshot->verifiers = xcalloc(config->num_listeners, sizeof(*snapshot->verifiers));
 	check_log(config, problems);
+	if (config->site.key_isolation == KEY_ISOLATION_on && serves_any(config))
+		snapshot->signer = signer_new();
 	load_certificates(snapshot, problems);
 	for (size_t i = 0; i < config->num_backends; i++)
 		load_backend(snapshot, i, problems);
@@ -398,8 +413,38 @@ struct snapshot *snapshot_load(const char *path, struct problems *problems)
 	return snapshot;
 }
 
+static void check_key(const struct config *config, const struct certificate_config *certificate,
+    struct problems *problems)
+{
+	char room[512];
+	struct text why = TEXT(room);
+	struct pair pair;
+	if (pair_read(certificate->options.chain, certificate->options.key, &pair, &why))
+		pair_done(&pair);
+	else
+		problems_add(problems, config->path, certificate->place, "certificate \"%s\": %s",
+		    certificate->name, room);
+}
+
+void snapshot_check_keys(const struct snapshot *snapshot, struct problems *problems)
+{
+	const struct config *config = snapshot->config;
+	for (size_t i = 0; i < config->num_certificates; i++)
+		if (snapshot->signer && snapshot->certificates[i])
+			check_key(config, &config->certificates[i], problems);
+}
+
+static void free_certificates(struct snapshot *snapshot)
+{
+	for (size_t i = 0; i < snapshot->config->num_listeners; i++)
+		tls_server_free(&snapshot->servers[i]);
+	for (size_t i = 0; i < snapshot->config->num_certificates; i++)
+		tls_certificate_free(&snapshot->certificates[i]);
+}
+
 void snapshot_wipe(struct snapshot *snapshot)
 {
+	free_certificates(snapshot);
 	explicit_bzero(snapshot->users_key, sizeof(snapshot->users_key));
 	for (size_t i = 0; i < snapshot->config->num_backends; i++)
 		secret_done(&snapshot->backends[i]->master_password);
@@ -407,7 +452,6 @@ void snapshot_wipe(struct snapshot *snapshot)
 
 static void free_listener(struct snapshot *snapshot, size_t i)
 {
-	tls_server_free(&snapshot->servers[i]);
 	client_trust_free(&snapshot->client_trusts[i]);
 	free(snapshot->load_balancers[i]);
 	routes_free(&snapshot->routes[i]);
@@ -423,10 +467,10 @@ void snapshot_free(struct snapshot **snapshot)
 		tls_client_free(&old->clients[i]);
 		trust_free(&old->trusts[i]);
 	}
+	free_certificates(old);
 	for (size_t i = 0; i < old->config->num_listeners; i++)
 		free_listener(old, i);
-	for (size_t i = 0; i < old->config->num_certificates; i++)
-		tls_certificate_free(&old->certificates[i]);
+	signer_free(&old->signer);
 	rulebook_close(&old->rulebook);
 	free(old->backends);
 	free(old->clients);

@@ -16,6 +16,7 @@ struct addr_range;
 struct backend;
 struct client_trust;
 struct routes;
+struct signer;
 struct verifiers;
 struct tls_certificate;
 struct tls_client;
@@ -29,6 +30,7 @@ struct snapshot {
 	struct backend **backends;
 	struct tls_client **clients; // NULL: no TLS there
 	struct trust **trusts;       // NULL: any certificate will do
+	struct signer *signer;       // who has the private keys; NULL: the certificates have theirs
 	// One for each of config->certificates; NULL: no listener serves it.
 	struct tls_certificate **certificates;
 	// One for each of config->listeners; NULL: no TLS there.
@@ -58,7 +60,11 @@ bool snapshot_allows_certificate(const struct snapshot *snapshot, size_t index,
 void snapshot_replace_certificate(
     struct snapshot *snapshot, size_t index, struct tls_certificate *certificate);
 
-// Wipes the key of users.db and the master users' passwords, for a process that will
+// Reads the private keys that are not in the snapshot but with its signer, to see whether
+// they could be used.
+void snapshot_check_keys(const struct snapshot *snapshot, struct problems *problems);
+
+// Wipes private keys, the key of users.db and the master users' passwords, for a process that will
 // not use it.
 void snapshot_wipe(struct snapshot *snapshot);
 

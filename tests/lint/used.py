@@ -35,6 +35,7 @@ USES = {
     "proxy/server/channel.def": ("MESSAGE", r"\bCHANNEL_{0}\b"),
     "proxy/server/filter.def": None,
     "proxy/server/generation.def": ("GENERATION_STATE", r"\bGENERATION_{0}\b"),
+    "proxy/server/keys_filter.def": None,
     "proxy/session/phases.def": ("PHASE", r"\bPHASE_{0}\b"),
     "proxy/session/reasons.def": ("REASON", r"\bREASON_{0}\b"),
 }

@@ -29,7 +29,7 @@ static void test_there_and_back(void **state)
 	struct text why = TEXT(room);
 	uint32_t index = 0;
 	struct tls_certificate *sent = cert_certificate();
-	struct tls_certificate *come = parcel_open(pack(sent), &index, &why);
+	struct tls_certificate *come = parcel_open(pack(sent), NULL, &index, &why);
 	(void)state;
 	assert_non_null(come);
 	assert_int_equal(index, 7);
@@ -68,7 +68,7 @@ static bool is_refused(int fd)
 	char room[256];
 	struct text why = TEXT(room);
 	uint32_t index;
-	struct tls_certificate *certificate = parcel_open(fd, &index, &why);
+	struct tls_certificate *certificate = parcel_open(fd, NULL, &index, &why);
 	bool refused = !certificate && why.len;
 	tls_certificate_free(&certificate);
 	return refused;

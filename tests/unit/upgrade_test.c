@@ -33,6 +33,8 @@ static void done(struct generations *generations)
 			if (g->workers[i].channel >= 0)
 				close(g->workers[i].channel);
 		}
+		if (g->keys)
+			g->keys->pid = 0;
 	}
 	// A plan of all sockets, released, closes them all.
 	struct socket_plan *plan = sockets_plan_all(&generations->sockets);
@@ -83,6 +85,9 @@ static void check_read_back(const struct generations *generations)
 	assert_true(serving->workers[0].is_ready);
 	assert_int_equal(serving->workers[0].started_ms, 99);
 	assert_int_equal(serving->workers[1].channel, -1);
+	assert_int_equal(serving->keys->pid, 4710);
+	assert_int_equal(serving->keys->started_ms, 97);
+	assert_true(fcntl(serving->keys->channel, F_GETFD) & FD_CLOEXEC);
 	assert_int_equal(serving->next->state, GENERATION_draining);
 	assert_int_equal(serving->next->deadline_ms, 12345);
 	assert_null(serving->next->next);
@@ -124,6 +129,7 @@ static void test_write_and_read(void **state)
 	struct generation *serving = add_generation(&before, 9, GENERATION_serving);
 	*generation_add_worker(serving) = (struct worker_process){
 	    .pid = 4711, .id = 7, .channel = any_fd(), .is_ready = true, .started_ms = 99};
+	serving->keys = keys_process_adopt(4710, any_fd(), 97);
 	generation_add_worker(serving); // ended, not yet replaced: not handed on
 	*generation_add_worker(serving) = (struct worker_process){.pid = 4712, .channel = -1};
 	helpers_adopt(&before.helpers, &(struct helper_process){.pid = 4714, .end = -1});
@@ -186,6 +192,10 @@ static const struct str refused[] = {
     STR(FIRST "generation 1 serving -\nworker 4711 512 - 1 1\nend\n"),
     STR(FIRST "generation 1 serving -\nworker 4711 0 - 2 1\nend\n"),
     STR(FIRST "generation 1 serving -\nworker 4711 0 99999 1 1\nend\n"),
+    STR(FIRST "keys 4710 - 1\nend\n"),
+    STR(FIRST "generation 1 serving -\nkeys 0 - 1\nend\n"),
+    STR(FIRST "generation 1 serving -\nkeys 4710 99999 1\nend\n"),
+    STR(FIRST "generation 1 serving -\nkeys 4710 - 1\nkeys 4710 - 1\nend\n"),
     STR("popgate-state x\nend\n"),
     STR(FIRST "helper 0 1 4711 1\nend\n"),
     STR(FIRST "helper 4713 99999 4711 1\nend\n"),
@@ -198,6 +208,7 @@ static const struct str accepted[] = {
     STR(FIRST "drain-timeout 0\nend\n"),
     STR(FIRST "bound 127.0.0.1:0 127.0.0.1:1 a name\nend\n"),
     STR(FIRST "generation 1 serving -\nworker 4711 0 - 1 1\nend\n"),
+    STR(FIRST "generation 1 serving -\nkeys 4710 - 1\nend\n"),
     STR("popgate-state 6\nunknown 1\ndrain-timeout 1 2 3\nend\n"),
     STR("popgate-state 4\nend\n"),
     STR("popgate-state 3\nend\n"),

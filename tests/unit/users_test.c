@@ -139,7 +139,7 @@ static _Noreturn void read_as_worker(
 	struct text why = TEXT(room);
 	become_nobody();
 	struct users *users = users_open(place->path, key, &why);
-	if (users && !filter_enter(&why))
+	if (users && !filter_enter(FILTER_worker, &why))
 		_exit(1);
 	if (write(fd, users ? "open" : room, users ? 4 : why.len) > 0 && users)
 		work(users, fd);
