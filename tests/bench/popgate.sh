@@ -2,7 +2,8 @@
 # popgate for the load harness: its run.sh takes this file with
 # --script popgate=tests/bench/popgate.sh, next to the scripts of the peers.
 # The harness's peers/lib.sh does most of the work; it is found through
-# BENCH_DIR, or beside the run.sh that called.  POPGATE names the binary.
+# BENCH_DIR, or beside the run.sh that called.  POPGATE names the binary,
+# KEY_ISOLATION=off has workers sign by themselves.
 #
 # A script that starts popgate with more than this sources it, as policy.sh does,
 # after it has named a `policy` and defined `configure_more`, which prints more of
@@ -19,6 +20,7 @@ serve() {
 	[ "$SESSION_LOG" = 1 ] && level=info
 	cat >"$dir/popgate.conf" <<END
 workers: $WORKERS
+key_isolation: ${KEY_ISOLATION:-on}
 log: { target: "$dir/popgate.log", level: $level }
 certificates:
   bench: { chain: "$CERTS/cert.pem", key: "$CERTS/key.pem" }
