@@ -93,6 +93,9 @@ struct tls_strength {
 	// Of the cipher.  Above 128 there is no TLS 1.3, whose suites cannot be chosen and
 	// may be of 128.
 	unsigned min_bits;
+	// No key exchange by RSA, of which there is some in legacy: it needs a key that
+	// decrypts, and one that only signs is to be had (struct signer).
+	bool forward_secrecy;
 };
 
 struct tls_server_options {

@@ -5,13 +5,17 @@
 // table when a context is, or for the one connection that is an exception.
 #include "proxy/net/tls_priv.h"
 
+enum exchange { EXCHANGE_ECDHE, EXCHANGE_RSA };
+
 struct suite {
 	const char *name;
 	unsigned bits;
 	enum tls_profile profile;
+	enum exchange exchange;
 };
 
-#define SUITE(name, bits, profile) {name, bits, TLS_PROFILE_##profile},
+#define SUITE(name, bits, profile, exchange)                                                       \
+	{name, bits, TLS_PROFILE_##profile, EXCHANGE_##exchange},
 static const struct suite suites[] = {
 #include "proxy/net/tls_suites.def"
 };
@@ -43,7 +47,8 @@ static bool is_in(const struct suite *suite, const struct tls_strength *strength
 {
 	enum tls_profile profile =
 	    strength->profile == TLS_PROFILE_legacy ? TLS_PROFILE_legacy : TLS_PROFILE_intermediate;
-	return suite->profile <= profile && suite->bits >= strength->min_bits;
+	return suite->profile <= profile && suite->bits >= strength->min_bits &&
+	       (suite->exchange == EXCHANGE_ECDHE || !strength->forward_secrecy);
 }
 
 static void list_suites(const struct tls_strength *strength, struct text *out)

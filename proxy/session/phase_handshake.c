@@ -14,10 +14,10 @@ static void enter(struct session *session)
 {
 	const struct snapshot *snapshot = session->house->snapshot;
 	const struct tls_server *server = snapshot->servers[session->listener_index];
-	const struct tls_strength legacy = {
-	    .profile = TLS_PROFILE_legacy,
-	    .min_bits = (unsigned)session->listener->options.min_cipher_bits,
-	};
+	struct tls_strength legacy =
+	    snapshot_strength(snapshot->config, &session->listener->options);
+	legacy.profile = TLS_PROFILE_legacy;
+	legacy.min_version = 0;
 	const struct tls_strength *exception = session->is_legacy ? &legacy : NULL;
 	if (!session_begin_handshake(session))
 		return;

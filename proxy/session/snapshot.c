@@ -101,7 +101,8 @@ static bool find_certificates(const struct snapshot *snapshot,
 }
 
 // Not where one of its certificates could not be loaded, which was told already.
-static struct tls_strength strength_of(const struct listener_options *options)
+struct tls_strength snapshot_strength(
+    const struct config *config, const struct listener_options *options)
 {
 	static const enum tls_profile profiles[] = {
 	    [LISTENER_PROFILE_modern] = TLS_PROFILE_modern,
@@ -112,6 +113,7 @@ static struct tls_strength strength_of(const struct listener_options *options)
 	    .profile = profiles[options->tls_profile],
 	    .min_version = (uint16_t)options->tls_min,
 	    .min_bits = (unsigned)options->min_cipher_bits,
+	    .forward_secrecy = config->site.key_isolation == KEY_ISOLATION_on,
 	};
 }
 
@@ -127,7 +129,7 @@ static void load_server(struct snapshot *snapshot, size_t i, struct problems *pr
 	    .num_certificates = listener->num_certificates,
 	    .refuse_unknown_names = listener->options.unknown_names == UNKNOWN_NAMES_refuse,
 	    .session_tickets = listener->options.session_tickets,
-	    .strength = strength_of(&listener->options),
+	    .strength = snapshot_strength(snapshot->config, &listener->options),
 	};
 	if (find_certificates(snapshot, listener, certificates))
 		snapshot->servers[i] = tls_server_new(&options, &why);

@@ -76,6 +76,10 @@ void snapshot_ask_for_certificates(const struct snapshot *snapshot, size_t liste
 __attribute__((warn_unused_result)) bool snapshot_take_client_trust(
     struct snapshot *snapshot, int fd, struct text *why);
 
+// What a listener asks of TLS.
+struct tls_strength snapshot_strength(
+    const struct config *config, const struct listener_options *options);
+
 // Frees it and sets the pointer to NULL; NULL is allowed.
 void snapshot_free(struct snapshot **snapshot);
 

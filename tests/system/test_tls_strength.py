@@ -18,13 +18,15 @@ Start = Callable[..., Popgate]
 
 MODERN = {"TLS_AES_128_GCM_SHA256", "TLS_AES_256_GCM_SHA384", "TLS_CHACHA20_POLY1305_SHA256"}
 INTERMEDIATE = {f"ECDHE-RSA-{cipher}" for cipher in ("AES128-GCM-SHA256", "AES256-GCM-SHA384", "CHACHA20-POLY1305")}
-CBC = {"ECDHE-RSA-AES128-SHA", "ECDHE-RSA-AES256-SHA", "AES128-SHA", "AES256-SHA"}
-LEGACY = INTERMEDIATE | CBC | {"AES128-GCM-SHA256", "AES256-GCM-SHA384"}
+CBC = {"ECDHE-RSA-AES128-SHA", "ECDHE-RSA-AES256-SHA"}
+LEGACY = INTERMEDIATE | CBC
+BY_RSA = {"AES128-SHA", "AES256-SHA"}
 
 
-def listening(start: Start, certificates: Certificates, dovecot: Dovecot, **options: Any) -> Popgate:
+def listening(start: Start, certificates: Certificates, dovecot: Dovecot, *, key_isolation: str = "on",
+              **options: Any) -> Popgate:
     """With an RSA key, which all suites of old can use."""
-    config = site(certificates, dovecot.port, defaults=options)
+    config = site(certificates, dovecot.port, defaults=options, key_isolation=key_isolation)
     config["certificates"] = {"rsa": certificates.issue("edge-rsa", "DNS:localhost", "RSA")}
     return start(config)
 
@@ -79,13 +81,21 @@ def test_versions_and_suites_by_sslscan(start: Start, certificates: Certificates
     assert sslscan(listening(start, certificates, dovecot, **options), listener) == (versions, suites)
 
 
+def test_key_exchange_by_rsa_needs_keys_that_decrypt(start: Start, certificates: Certificates,
+                                                      dovecot: Dovecot) -> None:
+    gate = listening(start, certificates, dovecot, key_isolation="off", tls_profile="legacy")
+    by_gcm = {"AES128-GCM-SHA256", "AES256-GCM-SHA384"}
+    assert sslscan(gate)[1] == {"TLSv1.3": MODERN, "TLSv1.2": LEGACY | BY_RSA | by_gcm, "TLSv1.1": CBC | BY_RSA,
+                                "TLSv1.0": CBC | BY_RSA}
+
+
 def test_triple_des_where_112_bits_are_enough(start: Start, certificates: Certificates, dovecot: Dovecot) -> None:
     """Neither sslscan's OpenSSL nor the openssl program of Debian has it any more; GnuTLS does."""
     priority = "NONE:+VERS-TLS1.0:+VERS-TLS1.2:+3DES-CBC:+RSA:+SHA1:+COMP-NULL:+SIGN-ALL:+GROUP-ALL:+CTYPE-ALL:%COMPAT"
     ca = certificates.chain("ca")
-    gate = listening(start, certificates, dovecot, tls_profile="legacy")
+    gate = listening(start, certificates, dovecot, key_isolation="off", tls_profile="legacy")
     assert not gnutls(gate.port("pop3s"), priority, ca)
-    gate = listening(start, certificates, dovecot, tls_profile="legacy", min_cipher_bits=112)
+    gate = listening(start, certificates, dovecot, key_isolation="off", tls_profile="legacy", min_cipher_bits=112)
     assert "3DES" in (gnutls(gate.port("pop3s"), priority, ca) or "")
 
 
