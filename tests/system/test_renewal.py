@@ -146,6 +146,20 @@ def test_a_key_that_is_served_no_more_is_in_no_memory(start: Start, config: Conf
             each.ask(b"QUIT", b"+OK")
 
 
+def test_a_key_of_before_a_reload_is_in_no_memory(start: Start, config: Config, certificates: Certificates,
+                                                  pairs: list[Pair]) -> None:
+    """Workers are forked while the generation of before has it; of key_isolation, nobody of those has any."""
+    config["key_isolation"] = "off"
+    gate = start(config)
+    old, new = scalar_of(pairs[0]), scalar_of(pairs[2])
+    section = {"chain": certificates.chain(pairs[2].name), "key": certificates.key(pairs[2].name)}
+    gate.reload_all({**config, "certificates": {"another": section}})
+    pids = [gate.pid, *gate.workers()]
+    assert_served(gate, certificates, pairs[2])
+    assert holders_of(new, pids) == pids
+    assert not holders_of(old, pids)
+
+
 # ---- what is not taken
 
 
