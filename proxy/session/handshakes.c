@@ -1,12 +1,13 @@
 // handshakes.c: the TLS handshakes under way in a worker: how many there may be, and
 // who goes when there are too many.
 //
-// Whoever opens connections and says nothing must not lock out those who do: so it is
-// not the newcomer that goes, but the oldest of those without a whole ClientHello, and
-// where all have said hello the oldest of all.  A good client is through before it has
-// become the oldest: as long as an attacker does not open max_handshakes connections
-// within a round trip or two.  From one address so many cannot come
-// (max_handshakes_per_ip); there the newcomer goes, since the others are its own.
+// Whoever opens connections and goes no further must not lock out those who do: so it is
+// not the newcomer that goes, but the oldest of those without a whole ClientHello or of
+// those with one, of which there are more.  So neither an attacker who says nothing nor
+// one who says hello and no more can take the places of both.  A good client is through
+// before it has become the oldest: as long as an attacker does not open half of
+// max_handshakes connections within a round trip or two.  From one address so many cannot
+// come (max_handshakes_per_ip); there the newcomer goes, since the others are its own.
 //
 // A session stands in one of the house's lists: of those whose hello is not there, as
 // far as was looked; of those that shake hands with it; of all others.
@@ -38,7 +39,7 @@ static struct session *find_victim(struct sessions *house)
 	struct session *oldest;
 	while ((oldest = house->half_open.first) && tls_has_hello(oldest->client.tls))
 		session_move(oldest, &house->shaking);
-	return oldest ? oldest : house->shaking.first;
+	return house->half_open.num < house->shaking.num ? house->shaking.first : oldest;
 }
 
 // An attack is told in few lines, however fierce it is; each session has its own.

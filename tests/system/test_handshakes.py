@@ -120,6 +120,19 @@ def test_those_who_say_nothing_go_before_those_who_are_slow(start: Start, certif
             assert all(is_open(one) for one in slow.sockets)
 
 
+def test_those_who_are_slow_do_not_take_the_place_of_those_who_come(start: Start, certificates: Certificates) -> None:
+    gate = start(config_of(certificates, workers=1, max_handshakes=50))
+    gate.expect("handshakes_shed")
+    port = gate.port("pop3s")
+    with Crowd(port, 50, hello_of(gate.context)) as slow:
+        for one in slow.sockets:
+            assert one.recv(5)[:1] == b"\x16"
+        with Raw(port) as good, Crowd(port, 20, b""):
+            gate.log.wait("session_closed", reason="handshake_shed", count=21)
+            good.start_tls(gate.context)
+            good.greeting()
+
+
 def is_open(one: socket.socket) -> bool:
     one.setblocking(False)
     try:
