@@ -10,6 +10,7 @@ enum {
 	NTLM = LOGIN_METHOD_ntlm | LOGIN_METHOD_ntlm_tls,
 	DIGEST = LOGIN_METHOD_digest | LOGIN_METHOD_digest_tls,
 	PASSWORDS = LOGIN_METHOD_basic | LOGIN_METHOD_basic_tls | NTLM | DIGEST,
+	WITHOUT_TLS = LOGIN_METHOD_basic | LOGIN_METHOD_ntlm | LOGIN_METHOD_digest,
 	TIMESTAMP_MAX = 48, // of a greeting's APOP timestamp, with the space before it
 	GREETING_MAX = 500,
 };
@@ -122,6 +123,13 @@ static void check_certificates_asked(
 		problems_add(problems, config->path, place,
 		    "client_certs: name the PEM file of the authorities that may vouch for clients "
 		    "with client_ca");
+	if (options->client_certs == CLIENT_CERTS_required && options->tls == LISTENER_TLS_stls &&
+	    methods_of(listener) & WITHOUT_TLS)
+		problems_add(problems, config->path, place,
+		    "client_certs: required, but who does not begin TLS is asked for none and can "
+		    "log in; in login and login_exceptions, take basic-tls, ntlm-tls and "
+		    "digest-tls "
+		    "in the place of basic, ntlm and digest");
 }
 
 static void check_external(

@@ -431,6 +431,16 @@ static const struct {
           "client_certs: required, client_ca: ca.pem }\n",
         AT "6:88: client_certs: without TLS nobody can show a certificate; set tls to stls, or "
            "client_certs to off\n"},
+    {HEAD "  a: { bind: [\"127.0.0.1:0\"], tls: stls, backend: store, login: [basic-tls, ntlm], "
+          "client_certs: required, client_ca: ca.pem }\n",
+        AT "6:98: client_certs: required, but who does not begin TLS is asked for none and can log "
+           "in; in login and login_exceptions, take basic-tls, ntlm-tls and digest-tls in the "
+           "place of basic, ntlm and digest\n"},
+    {HEAD "  a: { bind: [\"127.0.0.1:0\"], tls: stls, backend: store, client_certs: required, "
+          "client_ca: ca.pem, login_exceptions: [\"allow basic 10.0.0.0/8\"] }\n",
+        AT "6:72: client_certs: required, but who does not begin TLS is asked for none and can log "
+           "in; in login and login_exceptions, take basic-tls, ntlm-tls and digest-tls in the "
+           "place of basic, ntlm and digest\n"},
     {LISTENER "client_cert_user: [mail] }\n",
         AT "6:81: client_cert_user: \"mail\" is no name of a certificate; there are email, upn, "
            "common-name and dns; did you mean \"email\"?\n"},
