@@ -110,13 +110,6 @@ static void check_end(const struct snapshot *snapshot, size_t i)
 
 // ---- sending ------------------------------------------------------------
 
-static void send_parcel(struct worker_process *worker, int parcel)
-{
-	if (worker->channel >= 0)
-		worker->lacks_certificate |=
-		    parcel < 0 || !channel_send_fd(worker->channel, CHANNEL_certificate, parcel);
-}
-
 static int make_parcel(const struct snapshot *snapshot, size_t i)
 {
 	char room[256];
@@ -127,33 +120,55 @@ static int make_parcel(const struct snapshot *snapshot, size_t i)
 	return parcel;
 }
 
+static bool send_parcel(const struct worker_process *worker, int parcel)
+{
+	return parcel >= 0 && worker->channel >= 0 &&
+	       channel_send_fd(worker->channel, CHANNEL_certificate, parcel);
+}
+
+// Behind one that did not go through the next ones wait too: each goes but once.
+static void send_in_turn(struct worker_process *worker, size_t i, int parcel)
+{
+	bool waits = worker->lacks_certificate && worker->lacking <= i;
+	if (waits || send_parcel(worker, parcel))
+		return;
+	worker->lacks_certificate = true;
+	worker->lacking = i;
+}
+
 void certificates_send(struct generation *generation, size_t i)
 {
 	int parcel = make_parcel(generation->snapshot, i);
 	for (size_t k = 0; k < generation->num_workers; k++)
-		send_parcel(&generation->workers[k], parcel);
+		send_in_turn(&generation->workers[k], i, parcel);
 	if (parcel >= 0)
 		close(parcel);
 }
 
-static bool is_lacking(const struct generation *generation)
+static bool send_to(const struct worker_process *worker, const struct snapshot *snapshot, size_t i)
 {
-	for (size_t i = 0; i < generation->num_workers; i++)
-		if (generation->workers[i].lacks_certificate)
-			return true;
-	return false;
+	if (!snapshot->certificates[i])
+		return true;
+	int parcel = make_parcel(snapshot, i);
+	bool sent = send_parcel(worker, parcel);
+	if (parcel >= 0)
+		close(parcel);
+	return sent;
 }
 
 // A worker too busy to empty its channel shall not serve old certificates for ever.
-static void send_again(struct generation *generation)
+static void send_again(const struct generation *generation)
 {
-	if (!is_lacking(generation))
-		return;
-	for (size_t i = 0; i < generation->num_workers; i++)
-		generation->workers[i].lacks_certificate = false;
-	for (size_t i = 0; i < generation->snapshot->config->num_certificates; i++)
-		if (generation->snapshot->certificates[i])
-			certificates_send(generation, i);
+	const struct snapshot *snapshot = generation->snapshot;
+	size_t num = snapshot->config->num_certificates;
+	for (size_t k = 0; k < generation->num_workers; k++) {
+		struct worker_process *worker = &generation->workers[k];
+		if (!worker->lacks_certificate || worker->channel < 0)
+			continue;
+		while (worker->lacking < num && send_to(worker, snapshot, worker->lacking))
+			worker->lacking++;
+		worker->lacks_certificate = worker->lacking < num;
+	}
 }
 
 // ---- judging ------------------------------------------------------------

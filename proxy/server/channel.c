@@ -2,6 +2,8 @@
 #include "proxy/server/channel.h"
 
 #include <errno.h>
+#include <linux/sockios.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -24,11 +26,20 @@ void channel_send(int channel, enum channel_message message)
 		;
 }
 
+// Whether what the other side has not read yet leaves room for what channel_send sends.
+static bool has_room(int channel)
+{
+	int waiting, room;
+	socklen_t size = sizeof(room);
+	return ioctl(channel, SIOCOUTQ, &waiting) == 0 &&
+	       getsockopt(channel, SOL_SOCKET, SO_SNDBUF, &room, &size) == 0 && waiting < room / 2;
+}
+
 bool channel_send_fd(int channel, enum channel_message message, int fd)
 {
 	char byte = (char)message;
 	struct iovec bytes = {&byte, 1};
-	return descriptor_send(channel, &bytes, 1, fd) == 1;
+	return has_room(channel) && descriptor_send(channel, &bytes, 1, fd) == 1;
 }
 
 static bool is_known(char byte)

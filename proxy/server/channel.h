@@ -25,7 +25,8 @@ __attribute__((warn_unused_result)) bool channel_open(int *out_supervisor_end, i
 void channel_send(int channel, enum channel_message message);
 
 // The same with a descriptor, of which the other side gets a copy.  False when it
-// was dropped.
+// was dropped: where the other side reads nothing, half of the room is kept for
+// messages without one, so that an order to drain is not lost behind certificates.
 __attribute__((warn_unused_result)) bool channel_send_fd(
     int channel, enum channel_message message, int fd);
 

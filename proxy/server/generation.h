@@ -36,12 +36,13 @@ struct worker_process {
 	unsigned id; // of the place in the limits' pages
 	int channel; // -1: none, or ended
 	bool is_ready;
-	bool lacks_table; // one did not go through its channel
-	bool lacks_certificate;
+	bool lacks_table;       // one did not go through its channel
+	bool lacks_certificate; // that of `lacking`, and maybe others behind it
 	bool lacks_client_trust;
 	bool lacks_users;   // it could not open users.db
 	bool lacks_signer;  // it has no socket to the process with the private keys
 	uint64_t signer_ms; // not before it gets another one
+	size_t lacking;     // index into the snapshot's certificates
 	struct helper_wish helper_wish;
 	uint64_t started_ms;
 	uint64_t restart_ms; // when to start the next, while pid is 0

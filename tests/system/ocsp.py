@@ -50,11 +50,12 @@ class Authority:
         make_authority(directory, "ca")
         self._write_index()
 
-    def issue(self, name: str) -> Leaf:
+    def issue(self, name: str, key: str = "ec") -> Leaf:
         leaf = Leaf(name, 0x1000 + len(self._lines), self.directory)
         extensions = NAMES + (f"authorityInfoAccess=OCSP;URI:{self.url}\n" if self.url else "")
         (self.directory / f"{name}.ext").write_text(extensions)
-        openssl(self.directory, "req", "-new", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
+        size = "ec_paramgen_curve:P-256" if key == "ec" else "rsa_keygen_bits:2048"
+        openssl(self.directory, "req", "-new", "-newkey", key, "-pkeyopt", size, "-nodes",
                 "-subj", "/CN=localhost", "-keyout", f"{name}.key", "-out", f"{name}.csr")
         openssl(self.directory, "x509", "-req", "-in", f"{name}.csr", "-CA", "ca.pem", "-CAkey", "ca.key",
                 "-days", "90", "-set_serial", hex(leaf.serial), "-extfile", f"{name}.ext", "-out", f"{name}.pem")

@@ -33,6 +33,7 @@ from stores import Dovecot
 Start = Callable[..., Popgate]
 
 TIMES = 8
+MANY = 1000
 
 
 @pytest.fixture(autouse=True)
@@ -321,6 +322,19 @@ def test_a_file_is_stapled_as_it_is_and_as_it_becomes(start: Start, serving: Ser
     put(file, second)
     gate.log.wait("staple_taken", since=mark)
     until_it_works(lambda: check_staple(gate, authority, workdir, second))
+
+
+def test_more_certificates_than_a_channel_holds_are_all_stapled(start: Start, serving: Serving, authority: Authority,
+                                                                workdir: Path) -> None:
+    """Of RSA, which workers need longer to take in; and these still hear at once that they are to drain."""
+    leaf, file = authority.issue("edge", "rsa"), workdir / "edge.ocsp"
+    config = serving(leaf, ocsp="file", ocsp_file=str(file)) | {"key_isolation": "off"}
+    section = config["certificates"]["edge"]
+    config["certificates"] = {f"edge{number}": section for number in range(MANY)}
+    config["listeners"]["pop3s"]["certificates"] = [f"edge{MANY - 1}"]
+    put(file, authority.response(leaf))
+    gate = start(config)
+    wait_statuses(gate, authority, "good")
 
 
 def check_staple(gate: Popgate, authority: Authority, workdir: Path, wanted: bytes) -> None:
