@@ -125,6 +125,7 @@ void tls_server_replace(
 // (in TLS 1.2 from the first).  `tickets` must outlive the connections.
 void tls_server_share_tickets(
     struct tls_server *server, const struct tickets *tickets, uint32_t lifetime_s);
+
 // ---- what servers ask clients for ---------------------------------------
 
 // What a client is told of a certificate that is refused (RFC 8446 section 6.2).

@@ -16,15 +16,9 @@ enum { CLIENT_CHAIN_SIZE_MAX = 16 * 1024 };
 // Of why one is refused: a subject can be long.
 enum { WHY_MAX = 1024 };
 
-// NULL on the client's side.
-static const struct tls_server *server_of(const struct tls *tls)
-{
-	return SSL_CTX_get_app_data(SSL_get_SSL_CTX(tls->ssl));
-}
-
 static bool judge(struct tls *tls, enum tls_alert *out_alert)
 {
-	const struct tls_server *server = server_of(tls);
+	const struct tls_server *server = tls->server;
 	struct str chain[TLS_CHAIN_MAX];
 	size_t num;
 	char room[WHY_MAX];
@@ -50,7 +44,7 @@ static enum ssl_verify_result_t verify(SSL *ssl, uint8_t *out_alert)
 
 bool tls_resumption_is_good(struct tls *tls)
 {
-	const struct tls_server *server = server_of(tls);
+	const struct tls_server *server = tls->server;
 	enum tls_alert alert;
 	if (!server || !server->verify || !SSL_session_reused(tls->ssl))
 		return true;

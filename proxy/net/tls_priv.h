@@ -3,8 +3,9 @@
 // tls.c is one connection, tls_certificate.c a certificate to serve, tls_server.c what
 // a listener serves, tls_choice.c which certificate that is for a client,
 // tls_client_certificates.c what clients are asked for, tls_tickets.c how sessions are
-// resumed, tls_client.c what stores are asked for, tls_context.c what both kinds of
-// context have in common.
+// resumed, tls_signer.c how somebody else signs, tls_client.c what stores are asked for,
+// tls_context.c what both kinds of context have in common, tls_strength.c how strong it
+// is.
 #ifndef POPGATE_PROXY_NET_TLS_PRIV_H
 #define POPGATE_PROXY_NET_TLS_PRIV_H
 
@@ -16,7 +17,7 @@
 #include "proxy/net/tls_hello.h"
 
 struct tls_certificate {
-	unsigned owners;      // when there are none, the next seven are empty
+	unsigned owners;      // when there are none, all but the end point is given up
 	unsigned connections; // that were served it
 	CRYPTO_BUFFER *chain[TLS_CHAIN_MAX];
 	size_t num_chain;

@@ -33,7 +33,7 @@ static void refuse_name(struct tls *tls, struct str name)
 static enum ssl_select_cert_result_t choose_certificate(const SSL_CLIENT_HELLO *hello)
 {
 	struct tls *tls = SSL_get_app_data(hello->ssl);
-	const struct tls_server *server = SSL_CTX_get_app_data(SSL_get_SSL_CTX(hello->ssl));
+	const struct tls_server *server = tls->server;
 	bool is_known;
 	const struct tls_place *place = tls_choose(server, hello, &is_known);
 	struct str name = tls_server_name(tls);
@@ -84,7 +84,6 @@ static bool add_place(struct tls_server *server, const struct tls_server_options
 	server->places[server->num_places++] =
 	    (struct tls_place){ctx, tls_certificate_own(certificate)};
 	set_up(ctx, options);
-	SSL_CTX_set_app_data(ctx, server);
 	if (tls_certificate_install(certificate, tls_asked(server), ctx))
 		return true;
 	text_add(why, str_of(tls_last_error()));

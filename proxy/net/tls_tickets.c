@@ -33,8 +33,8 @@ enum {
 
 static const struct tickets *tickets_of(const SSL *ssl)
 {
-	const struct tls_server *server = SSL_CTX_get_app_data(SSL_get_SSL_CTX(ssl));
-	return server->tickets;
+	const struct tls *tls = SSL_get_app_data(ssl);
+	return tls->server->tickets;
 }
 
 // Wipes the key; the cipher holds another form of it until `end`.

@@ -12,11 +12,11 @@
 #include "certs/ocsp.h"
 #include "proxy/base/die.h"
 #include "proxy/base/file.h"
+#include "proxy/base/file_mark.h"
 #include "proxy/base/log.h"
 #include "proxy/net/tls.h"
 #include "proxy/server/certificates_watch.h"
 #include "proxy/server/clock.h"
-#include "proxy/base/file_mark.h"
 
 enum {
 	LOOK_MS = 1000,

@@ -23,10 +23,10 @@
 
 #include "proxy/base/die.h"
 #include "proxy/base/log.h"
+#include "proxy/server/certificates_watch.h"
 #include "proxy/server/client_trust_watch.h"
 #include "proxy/server/clock.h"
 #include "proxy/server/generation.h"
-#include "proxy/server/certificates_watch.h"
 #include "proxy/server/helper_probe.h"
 #include "proxy/server/notify.h"
 #include "proxy/server/staples.h"

@@ -3,7 +3,8 @@
 // It reads like a recipe: give up root, open the loop, take the sockets, give up
 // all other system calls, say ready, serve, drain.  A worker never changes its
 // configuration; a reload starts others and drains this one.  Only tables of
-// addresses and certificates are replaced in place.
+// addresses, certificates and what clients' certificates are judged by are replaced in
+// place.
 #include "proxy/server/worker.h"
 
 #include <errno.h>

@@ -100,7 +100,6 @@ static bool find_certificates(const struct snapshot *snapshot,
 	return listener->num_certificates;
 }
 
-// Not where one of its certificates could not be loaded, which was told already.
 struct tls_strength snapshot_strength(
     const struct config *config, const struct listener_options *options)
 {
@@ -117,6 +116,7 @@ struct tls_strength snapshot_strength(
 	};
 }
 
+// Not where one of its certificates could not be loaded, which was told already.
 static void load_server(struct snapshot *snapshot, size_t i, struct problems *problems)
 {
 	char room[512];
