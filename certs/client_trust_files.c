@@ -111,21 +111,6 @@ struct str client_trust_id(const struct client_trust *trust)
 
 // ---- into the memfd -----------------------------------------------------
 
-static bool write_all(int fd, const void *bytes, size_t len)
-{
-	const char *at = bytes;
-	while (len) {
-		ssize_t n = write(fd, at, len);
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			return false;
-		at += n;
-		len -= (size_t)n;
-	}
-	return true;
-}
-
 static bool copy(FILE *file, int fd, size_t max, uint64_t *out_size)
 {
 	char piece[16 * 1024];
@@ -133,7 +118,7 @@ static bool copy(FILE *file, int fd, size_t max, uint64_t *out_size)
 	*out_size = 0;
 	while (*out_size <= max && (n = fread(piece, 1, sizeof(piece), file)) > 0) {
 		*out_size += n;
-		if (!write_all(fd, piece, n))
+		if (!file_write(fd, (struct str){piece, n}))
 			return false;
 	}
 	return !ferror(file);
@@ -160,7 +145,7 @@ static bool add_file(
 static bool fill(int fd, char *const *paths, uint32_t slot, struct text *why)
 {
 	struct head head = {magic, slot, {0}};
-	if (!write_all(fd, &head, sizeof(head)))
+	if (!file_write(fd, (struct str){(const char *)&head, sizeof(head)}))
 		text_addf(why, "cannot get shared memory: %s", strerror(errno));
 	for (enum client_file_kind kind = 0; !why->len && kind < CLIENT_FILES; kind++)
 		if (*paths[kind])

@@ -11,6 +11,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "proxy/base/file.h"
+
 static bool complain(const char *place, struct text *why)
 {
 	const char *next = errno == EACCES || errno == EPERM || errno == EROFS
@@ -21,18 +23,6 @@ static bool complain(const char *place, struct text *why)
 	                                     : "";
 	text_addf(why, "cannot write %s: %s%s", place, strerror(errno), next);
 	return false;
-}
-
-static bool write_all(int fd, struct str bytes)
-{
-	while (bytes.len) {
-		ssize_t n = write(fd, bytes.at, bytes.len);
-		if (n < 0 && errno != EINTR)
-			return false;
-		if (n > 0)
-			bytes = str_drop(bytes, (size_t)n);
-	}
-	return fsync(fd) == 0;
 }
 
 bool draft_write(struct draft *draft, const char *place, struct str bytes, struct text *why)
@@ -50,7 +40,7 @@ bool draft_write(struct draft *draft, const char *place, struct str bytes, struc
 		draft->path[0] = '\0';
 		return complain(place, why);
 	}
-	bool written = write_all(fd, bytes) || complain(place, why);
+	bool written = (file_write(fd, bytes) && fsync(fd) == 0) || complain(place, why);
 	close(fd);
 	return written;
 }

@@ -20,6 +20,7 @@
 
 #include "certs/load.h"
 #include "proxy/base/die.h"
+#include "proxy/base/file.h"
 
 enum { SEALS = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE };
 
@@ -62,17 +63,6 @@ static void pack(uint32_t index, const struct tls_certificate_options *contents,
 	       !add_key(out, contents) || !add(out, contents->staple));
 }
 
-static bool write_all(int fd, struct str bytes)
-{
-	while (bytes.len) {
-		ssize_t n = write(fd, bytes.at, bytes.len);
-		if (n <= 0 && errno != EINTR)
-			return false;
-		bytes = str_drop(bytes, n > 0 ? (size_t)n : 0);
-	}
-	return true;
-}
-
 int parcel_make(uint32_t index, const struct tls_certificate *certificate, struct text *why)
 {
 	CBB packed;
@@ -81,7 +71,7 @@ int parcel_make(uint32_t index, const struct tls_certificate *certificate, struc
 	struct str bytes = {(const char *)CBB_data(&packed), CBB_len(&packed)};
 	int fd = memfd_create("popgate-certificate", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 	bool made =
-	    fd >= 0 && write_all(fd, bytes) && fcntl(fd, F_ADD_SEALS, F_SEAL_SEAL | SEALS) == 0;
+	    fd >= 0 && file_write(fd, bytes) && fcntl(fd, F_ADD_SEALS, F_SEAL_SEAL | SEALS) == 0;
 	if (!made)
 		text_addf(why, "cannot make memory to hand a certificate on: %s", strerror(errno));
 	CBB_cleanup(&packed);

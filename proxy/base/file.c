@@ -1,4 +1,4 @@
-// file.c: opening files.  See file.h.
+// file.c: opening and writing files.  See file.h.
 #include "proxy/base/file.h"
 
 #include <errno.h>
@@ -50,4 +50,15 @@ bool file_is_private(FILE *file, const char *path, struct text *why)
 		    "chmod 600 %s",
 		    path, path);
 	return !why->len;
+}
+
+bool file_write(int fd, struct str bytes)
+{
+	while (bytes.len) {
+		ssize_t n = write(fd, bytes.at, bytes.len);
+		if (n < 0 && errno != EINTR)
+			return false;
+		bytes = str_drop(bytes, n > 0 ? (size_t)n : 0);
+	}
+	return true;
 }

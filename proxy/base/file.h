@@ -1,6 +1,6 @@
-// file.h: opens what an administrator has named, without ever waiting for it.
+// file.h: opens what an administrator has named, without ever waiting for it; and writes.
 //
-// Used for the configuration, certificates and keys, by the supervisor too:
+// Opening is used for the configuration, certificates and keys, by the supervisor too:
 // opening a FIFO that nobody writes would leave it deaf to its signals.
 #ifndef POPGATE_PROXY_BASE_FILE_H
 #define POPGATE_PROXY_BASE_FILE_H
@@ -22,5 +22,8 @@ const char *file_problem(void);
 // write it.  False with the reason in *why.
 __attribute__((warn_unused_result)) bool file_is_private(
     FILE *file, const char *path, struct text *why);
+
+// All of the bytes, to a descriptor that waits; false with errno set.
+__attribute__((warn_unused_result)) bool file_write(int fd, struct str bytes);
 
 #endif

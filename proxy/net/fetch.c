@@ -16,6 +16,7 @@
 
 #include <curl/curl.h>
 
+#include "proxy/base/file.h"
 #include "proxy/base/text.h"
 
 #define LIBRARY "libcurl-gnutls.so.4"
@@ -77,17 +78,6 @@ static bool read_all(char *room, size_t size, size_t *out_len, struct text *why)
 	else if (*out_len == size)
 		text_addf(why, "the question is too long");
 	return !why->len;
-}
-
-static bool write_all(struct str bytes)
-{
-	while (bytes.len) {
-		ssize_t n = write(STDOUT_FILENO, bytes.at, bytes.len);
-		if (n < 0 && errno != EINTR)
-			return false;
-		bytes = str_drop(bytes, n > 0 ? (size_t)n : 0);
-	}
-	return true;
 }
 
 // Returning another number than it was given ends the transfer.
@@ -157,5 +147,5 @@ int fetch_run(const char *url)
 	bool is_answered = read_all(question, sizeof(question), &len, &why) && load(&curl, &why) &&
 	                   exchange(&curl, url, (struct str){question, len}, &answer, &why);
 	struct str result = is_answered ? (struct str){answer.room, answer.len} : text_str(&why);
-	_exit(write_all(result) && is_answered ? EXIT_SUCCESS : EXIT_FAILURE);
+	_exit(file_write(STDOUT_FILENO, result) && is_answered ? EXIT_SUCCESS : EXIT_FAILURE);
 }
