@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 #include "policy/domain.h"
@@ -132,6 +133,11 @@ char *cert_read_name(const char *given, struct text *why)
 	if (text.len > 2 && text.at[0] == '*' && text.at[1] == '.') {
 		text_add(&name, STR("*."));
 		text = str_drop(text, 2);
+	}
+	if (text.len && memchr(text.at, '*', text.len)) {
+		text_addf(
+		    why, "a wildcard stands for the whole first label alone, as in *.example.org");
+		return NULL;
 	}
 	char *domain = domain_read(text, why);
 	if (!domain)

@@ -20,35 +20,41 @@ static bool find_verb(const struct verbs *verbs, const char *name, size_t *out)
 	return false;
 }
 
-static int take_option(
-    const struct verbs *verbs, size_t which, const char *given, struct verbs_call *call)
+static int take_option(const struct verbs *verbs, size_t which, struct verbs_call *call)
 {
 	const struct verbs_option *option = &verbs->options[which];
 	struct verbs_values *values = &call->options[which];
+	char written[64];
+	snprintf(written, sizeof(written), "--%s", option->name);
 	if (!(option->verbs & 1u << call->verb))
-		return usage(verbs, "this verb does not take", given);
+		return usage(verbs, "this verb does not take", written);
 	if (values->num == option->most)
-		return usage(verbs, option->most > 1 ? "too often:" : "given twice:", option->name);
+		return usage(verbs, option->most > 1 ? "too often:" : "given twice:", written);
 	values->at[values->num++] = optarg ? optarg : "";
 	return 0;
 }
 
+enum { ASKS_HELP = -1 };
+
 // Options may stand before and behind the operand.
 static int read_options(const struct verbs *verbs, int argc, char **argv, struct verbs_call *call)
 {
-	struct option options[VERBS_OPTIONS_MAX + 1] = {{0}};
+	struct option options[VERBS_OPTIONS_MAX + 2] = {{0}};
 	int found, which, status = 0;
 	for (size_t i = 0; i < verbs->num_options; i++)
 		options[i] = (struct option){
 		    verbs->options[i].name, verbs->options[i].argument[0] != 0, NULL, 0};
+	options[verbs->num_options] = (struct option){"help", 0, NULL, 'h'};
 	opterr = 0;
-	while (!status && (found = getopt_long(argc, argv, ":c:", options, &which)) != -1) {
+	while (!status && (found = getopt_long(argc, argv, ":c:h", options, &which)) != -1) {
 		if (found == ':')
 			return usage(verbs, "an argument is missing after", argv[optind - 1]);
+		if (found == 'h')
+			return ASKS_HELP;
 		if (found != 0 && found != 'c')
 			return usage(verbs, "unknown option", argv[optind - 1]);
 		size_t option = found == 'c' ? verbs->config : (size_t)which;
-		status = take_option(verbs, option, argv[optind - 1], call);
+		status = take_option(verbs, option, call);
 	}
 	return status;
 }
@@ -70,9 +76,12 @@ int verbs_read(const struct verbs *verbs, int argc, char **argv, struct verbs_ca
 	*out = (struct verbs_call){.operand = NULL};
 	if (argc < 2)
 		return usage(verbs, "what to do?", "");
-	if (!find_verb(verbs, argv[1], &out->verb))
-		return usage(verbs, "unknown:", argv[1]);
-	int status = read_options(verbs, argc - 1, argv + 1, out);
+	bool asks = !strcmp(argv[1], "--help") || !strcmp(argv[1], "-h");
+	if (!find_verb(verbs, asks ? "help" : argv[1], &out->verb))
+		return usage(verbs, "unknown verb", argv[1]);
+	int status = asks ? 0 : read_options(verbs, argc - 1, argv + 1, out);
+	if (status == ASKS_HELP)
+		return find_verb(verbs, "help", &out->verb) ? 0 : VERBS_EXIT_USAGE;
 	return status ? status : read_operand(verbs, argc - 1, argv + 1, out);
 }
 

@@ -143,7 +143,7 @@ WRONG_REQUESTS = {
     "blank": (["--common-name", "a b"], '"a b" has other characters than letters, digits, - and _'),
     "hyphen": (["--name", "-a.example"], '"-a.example" is no host name for a certificate'),
     "empty label": (["--name", "a..example"], "it has an empty label"),
-    "star inside": (["--name", "a.*.example"], "other characters than"),
+    "star inside": (["--name", "a.*.example"], "the whole first label"),
     "star of all": (["--name", "*.org"], '"*.org" is no host name for a certificate'),
     "long": (["--common-name", "a.example", "--name", f"{LONG}.example"], "is longer than 63 characters"),
     "long common name": (["--common-name", "a." * 32 + "example"], "longer than 64 characters; give it by --name"),
@@ -173,16 +173,21 @@ def test_a_name_too_long_for_the_common_name_is_asked_for_as_a_name_alone(workdi
 
 @pytest.mark.parametrize("arguments, words", [
     ([], "what to do?"),
-    (["renew"], "unknown: renew"),
-    (["request", "--chain", "x"], "this verb does not take"),
+    (["renew"], "unknown verb renew"),
+    (["request", "--chain", "x"], "this verb does not take --chain;"),
     (["request", "--nonsense"], "unknown option --nonsense"),
     (["request", "--key"], "an argument is missing after --key"),
-    (["request", "--key", "a", "--key", "b"], "given twice: key"),
+    (["request", "--key", "a", "--key", "b"], "given twice: --key"),
     (["request", "x"], "needless argument x"),
 ])
 def test_a_wrong_command_line_is_told_so(workdir: Path, arguments: list[str], words: str) -> None:
     said = complaint(*arguments, cwd=workdir, status=2)
     assert words in said and said.endswith("; see `popgate cert help`\n")
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["-h"], ["request", "--help"], ["install", "-h"]])
+def test_help_is_given_however_it_is_asked_for(workdir: Path, arguments: list[str]) -> None:
+    assert do(*arguments, cwd=workdir) == do("help", cwd=workdir)
 
 
 @pytest.mark.parametrize("arguments, missing", [
