@@ -14,11 +14,22 @@ struct row {
 	const char *sentence;
 };
 
+struct option_row {
+	struct row row;
+	unsigned verbs; // those that take it
+};
+
 #define COMMAND(name, arguments, sentence, function) {#name, arguments, sentence},
 static const struct row commands[] = {
 #include "proxy/commands.def"
     {0}};
 #undef COMMAND
+
+#define USER_VERB(name, ...) USER_VERB_##name,
+enum user_verb {
+#include "proxy/user_verbs.def"
+};
+#undef USER_VERB
 
 #define USER_VERB(name, operand, sentence) {#name, operand, sentence},
 static const struct row user_verbs[] = {
@@ -26,11 +37,19 @@ static const struct row user_verbs[] = {
     {0}};
 #undef USER_VERB
 
-#define USER_OPTION(name, option, argument, verbs, sentence) {option, argument, sentence},
-static const struct row user_options[] = {
+#define ON(verb) (1u << USER_VERB_##verb)
+#define USER_OPTION(name, option, argument, verbs, sentence) {{option, argument, sentence}, verbs},
+static const struct option_row user_options[] = {
 #include "proxy/user_options.def"
-    {0}};
+    {{0}, 0}};
 #undef USER_OPTION
+#undef ON
+
+#define CERT_VERB(name, ...) CERT_VERB_##name,
+enum cert_verb {
+#include "proxy/cert_verbs.def"
+};
+#undef CERT_VERB
 
 #define CERT_VERB(name, word, operand, sentence) {word, operand, sentence},
 static const struct row cert_verbs[] = {
@@ -38,11 +57,14 @@ static const struct row cert_verbs[] = {
     {0}};
 #undef CERT_VERB
 
-#define CERT_OPTION(name, option, argument, most, verbs, sentence) {option, argument, sentence},
-static const struct row cert_options[] = {
+#define ON(verb) (1u << CERT_VERB_##verb)
+#define CERT_OPTION(name, option, argument, most, verbs, sentence)                                 \
+	{{option, argument, sentence}, verbs},
+static const struct option_row cert_options[] = {
 #include "proxy/cert_options.def"
-    {0}};
+    {{0}, 0}};
 #undef CERT_OPTION
+#undef ON
 
 #define FINDING(token, severity, sentence, effect, step)                                           \
 	{#token, #severity, sentence " " effect " " step},
@@ -162,14 +184,27 @@ static void print_verb_row(const struct row *row, const char *macro)
 	    row->sentence);
 }
 
-static void print_verbs(const struct row *verbs, const struct row *options)
+static void print_takers(const struct row *verbs, unsigned takers)
+{
+	const char *before = "For ";
+	for (size_t i = 0; verbs[i].name; i++)
+		if (takers & 1u << i) {
+			printf("%s%s", before, verbs[i].name);
+			before = ", ";
+		}
+	puts(".");
+}
+
+static void print_verbs(const struct row *verbs, const struct option_row *options)
 {
 	puts(".Bl -tag -width Ds");
 	for (const struct row *row = verbs; row->name; row++)
 		print_verb_row(row, "Cm ");
-	puts(".El\nand its options, each for some of them:\n.Bl -tag -width Ds");
-	for (const struct row *row = options; row->name; row++)
-		print_verb_row(row, "Fl -");
+	puts(".El\n.Pp\nand its options:\n.Bl -tag -width Ds");
+	for (; options->row.name; options++) {
+		print_verb_row(&options->row, "Fl -");
+		print_takers(verbs, options->verbs);
+	}
 	puts(".El");
 }
 
@@ -178,14 +213,15 @@ static void print_users(void)
 	puts(".Sh USERS\n.Cm popgate user\nkeeps users of popgate's own in the database that the "
 	     "configuration names. Running workers see each change at once. Its verbs are:");
 	print_verbs(user_verbs, user_options);
-	puts("A user is named\n.Ar user\nor\n.Ar user@domain ;\nwho logs in with a domain is "
+	puts(".Pp\nA user is named\n.Ar user\nor\n.Ar user@domain ;\nwho logs in with a domain is "
 	     "looked for with it first, and then without. Capital and small letters are the same.\n"
 	     "The first line of a CSV file has the names of its columns:\n.Cm name ,\nand any of "
 	     "these:");
 	print_rows(user_fields, "Cm");
-	puts("All passwords and hashes are sealed with the key in the key file: keep a copy of it, "
+	puts(".Pp\nAll passwords and hashes are sealed with the key in the key file: keep a copy "
+	     "of it, "
 	     "apart from copies of the database. To put a copy of the database in its place, move\n"
-	     ".Pq mv\na file there, and reload; never write over the file. A copy is taken by "
+	     ".Pq mv\na file there, and reload; never write over the file. A copy is taken by\n"
 	     ".Xr cp 1\nwhile no\n.Cm popgate user\nruns, or by\n.Xr mdb_copy 1 .");
 }
 
@@ -210,7 +246,7 @@ static void print_manual(void)
 	     "logged in, its session is relayed.\n"
 	     "The commands are:");
 	print_rows(commands, "Cm");
-	puts("Where\n.Fl c Ar FILE\nis not given, the configuration is\n"
+	puts(".Pp\nWhere\n.Fl c Ar FILE\nis not given, the configuration is\n"
 	     ".Pa /etc/popgate/popgate.conf .\n.Sh SIGNALS");
 	print_rows(signals, "Dv");
 	print_rules();
@@ -219,7 +255,8 @@ static void print_manual(void)
 	print_certificates();
 	puts(".Sh LOG\nThese events are logged, each with its level:");
 	print_rows(events, "Li");
-	puts("The event\n.Li session_closed\nis the one line that each session leaves. Its field\n"
+	puts(".Pp\nThe event\n.Li session_closed\nis the one line that each session leaves. Its "
+	     "field\n"
 	     ".Li reason\nis one of these:");
 	for (const struct row *row = reasons; row->name; row++)
 		printf("%s.It Li %s\n%s\n", row == reasons ? ".Bl -tag -width Ds\n" : "", row->name,
