@@ -97,7 +97,8 @@ bool ticket_file_load(const char *path, struct ticket_file *out_file, struct tex
 	*out_file = (struct ticket_file){.num_keys = 0};
 	FILE *file = file_open(path);
 	if (!file) {
-		text_addf(why, "cannot read the key file %s: %s", path, file_problem());
+		text_addf(why, "cannot read the key file %s: %s%s", path, file_problem(),
+		    errno == ENOENT ? "; `openssl rand -base64 48` prints a key for it" : "");
 		return false;
 	}
 	setvbuf(file, NULL, _IONBF, 0); // no copy of the keys that nobody wipes

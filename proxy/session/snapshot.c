@@ -3,7 +3,9 @@
 // Every part is tried, so that one run of `popgate check` shows every problem.
 #include "proxy/session/snapshot.h"
 
+#include <errno.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "backends/backend.h"
 #include "backends/route.h"
@@ -57,6 +59,15 @@ static void check_ocsp(const struct snapshot *snapshot, size_t i, struct problem
 		    config->name, room);
 }
 
+// What to do where nobody has been before: a first start.
+static const char *first_step(const struct certificate_options *options)
+{
+	bool is_missing = access(options->chain, F_OK) && errno == ENOENT;
+	return is_missing ? "; to get one: popgate cert request; to try things out: popgate cert "
+	                    "self-signed"
+	                  : "";
+}
+
 static void load_certificate(struct snapshot *snapshot, size_t i, struct problems *problems)
 {
 	char room[512];
@@ -70,7 +81,7 @@ static void load_certificate(struct snapshot *snapshot, size_t i, struct problem
 		check_ocsp(snapshot, i, problems);
 	else
 		problems_add(problems, snapshot->config->path, config->place,
-		    "certificate \"%s\": %s", config->name, room);
+		    "certificate \"%s\": %s%s", config->name, room, first_step(&config->options));
 }
 
 static bool serves_any(const struct config *config)
