@@ -143,6 +143,10 @@ def test_what_leaves_nothing_to_agree_on_is_refused(certificates: Certificates, 
 
 # ---- testssl.sh -----------------------------------------------------------------------------------------------------
 
+# What README.md answers.
+ANSWERED = {("sessionresumption_ticket", "check failed because of connect problem")}
+
+
 def run_testssl(gate: Popgate, listener: str, ca: str, out: Path) -> subprocess.Popen[bytes]:
     options = ["-t", "pop3"] if listener == "pop3" else []
     return subprocess.Popen(
@@ -178,4 +182,4 @@ def test_testssl_finds_nothing_that_is_not_answered(findings: dict[str, dict[str
     for found in findings.values():
         assert found["cert_chain_of_trust"][0] == found["TLS1_3"][0] == found["heartbleed"][0] == "OK"
     assert {(listener, key): what for listener, found in findings.items() for key, what in found.items()
-            if what[0] not in ("DEBUG", "INFO", "OK")} == {}
+            if what[0] not in ("DEBUG", "INFO", "OK") and (key, what[1]) not in ANSWERED} == {}
