@@ -377,6 +377,17 @@ static bool can_know(struct reader *reader)
 	    "host or file in the place of domain");
 }
 
+// What weakens TLS is for those who are known to need it, and not for ever.
+static bool is_bounded(struct reader *reader)
+{
+	const struct rule *rule = reader->rule;
+	if (!(rule->methods & LOGIN_METHOD_legacy_tls) || (rule->until && rule->kind != RULE_any))
+		return true;
+	return refuse(reader, "legacy-tls needs whom it is for, and an end, as in allow legacy-tls "
+	                      "ip 192.0.2.1 until "
+	                      "2027-06-30");
+}
+
 static bool read_rule(struct reader *reader, bool is_exception)
 {
 	if (str_has_control(reader->rest))
@@ -384,7 +395,7 @@ static bool read_rule(struct reader *reader, bool is_exception)
 	next_word(reader);
 	return read_verdict(reader, is_exception) && (!is_exception || read_methods(reader)) &&
 	       read_kind(reader) && can_know(reader) && read_arguments(reader) &&
-	       read_until(reader) && read_because(reader);
+	       read_until(reader) && read_because(reader) && is_bounded(reader);
 }
 
 bool rule_parse(struct str text, bool is_exception, struct rule *out, struct text *why)

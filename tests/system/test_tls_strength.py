@@ -131,9 +131,11 @@ def test_an_exception_is_for_the_listed_clients_until_its_day(start: Start, cert
     ({"tls_min": "1.0"}, "tls_min: versions before 1.2 need the suites of tls_profile: legacy"),
     ({"tls_profile": "modern", "min_cipher_bits": 256}, "min_cipher_bits: above 128 there is no TLS 1.3"),
     ({"login_exceptions": ["allow legacy-tls domain example.org"]}, "legacy-tls must be known before"),
+    ({"login_exceptions": ["allow legacy-tls any until 2099-12-31"]}, "legacy-tls needs whom it is for, and an end"),
+    ({"login_exceptions": ["allow legacy-tls ip 192.0.2.1"]}, "legacy-tls needs whom it is for, and an end"),
     ({"login": ["basic-tls", "legacy-tls"]}, "for all clients this is tls_profile: legacy"),
     ({"tls_profile": "old"}, "modern"),
-], ids=["version", "bits", "exception by name", "no method", "profile"])
+], ids=["version", "bits", "exception by name", "for all", "for ever", "no method", "profile"])
 def test_what_leaves_nothing_to_agree_on_is_refused(certificates: Certificates, workdir: Path, options: dict[str, Any],
                                                     complaint: str) -> None:
     (workdir / "popgate.yaml").write_text(json.dumps(site(certificates, 1, defaults=options)))
