@@ -319,7 +319,7 @@ def test_a_key_file_is_kept_over_an_upgrade(pair: tuple[Popgate, Popgate], conte
 @pytest.mark.parametrize(("content", "reason"), [
     (None, "No such file"), ("abc\n", "is no key"), ("", "holds no key"),
     (KeyFile.key(32), "openssl rand -base64 48"),
-])
+], ids=["missing", "garbage", "empty", "too short"])
 def test_check_tells_of_a_bad_key_file(workdir: Path, certificates: Certificates, keys: KeyFile, content: str | None,
                                        reason: str) -> None:
     if content is not None:
