@@ -34,13 +34,6 @@ def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
                 report.sections.append((f"log of {type(store).__name__}", store.read_log()))
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Says what several processes must not take apart: a file's tests, and those of the one domain controller."""
-    for item in items:
-        uses_samba = "samba" in getattr(item, "fixturenames", ())
-        item.add_marker(pytest.mark.xdist_group("samba" if uses_samba else item.path.stem))
-
-
 FAILED = pytest.StashKey[bool]()
 GATES = pytest.StashKey[list[Popgate]]()
 

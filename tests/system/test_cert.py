@@ -793,6 +793,8 @@ sys.exit(status)
 def test_check_asks_dns_for_the_names(place: Place) -> None:
     if os.getuid() != 0:
         pytest.skip("a name server of our own needs namespaces, and those need root")
+    if subprocess.run(["unshare", "--mount", "true"], capture_output=True, check=False).returncode != 0:
+        pytest.skip("the root is no mount point (a chroot), so a mount of ours might be seen by others")
     names = ["public.example", "inside.example", "absent.example", "silent.example"]
     place.issue("named", replace(GOOD, names=",".join(f"DNS:{name}" for name in names)))
     (place.folder / "site.pem").write_text(place.issuer.text("named", "intermediate"))
