@@ -202,6 +202,7 @@ class Samba:
     server services = rpc, ldap, cldap, winbindd
     interfaces = lo
     bind interfaces only = yes
+    map to guest = Bad User
     ntlm auth = {self.level}
     winbind max domain connections = {self.connections}
     winbindd socket directory = {SOCKETS}
