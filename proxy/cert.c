@@ -1,7 +1,6 @@
 // cert.c: the command line of `popgate cert`, and what its verbs share.  See cert.h.
 #include "proxy/cert.h"
 
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -50,17 +49,6 @@ static const struct verbs verbs = {
     .config = CERT_OPTION_config,
 };
 
-bool cert_complain(const char *format, ...)
-{
-	va_list args;
-	fputs("popgate: ", stderr);
-	va_start(args, format);
-	vfprintf(stderr, format, args);
-	va_end(args);
-	fputc('\n', stderr);
-	return false;
-}
-
 const char *cert_value(const struct cert_command *command, enum cert_option option)
 {
 	return verbs_value(&command->call, option);
@@ -69,7 +57,7 @@ const char *cert_value(const struct cert_command *command, enum cert_option opti
 bool cert_needs(const struct cert_command *command, enum cert_option option)
 {
 	return cert_value(command, option) ||
-	       cert_complain("say --%s %s; see `popgate cert help`", option_rows[option].name,
+	       verbs_complain("say --%s %s; see `popgate cert help`", option_rows[option].name,
 	           option_rows[option].argument);
 }
 
@@ -90,13 +78,13 @@ static void complain_of_name(const struct config *config, const char *name)
 	for (size_t i = 0; i < config->num_certificates; i++)
 		text_addf(&names, "%s%s", i ? ", " : "", config->certificates[i].name);
 	if (!config->num_certificates)
-		cert_complain(
+		verbs_complain(
 		    "%s names no certificates; give one there under certificates", config->path);
 	else if (name)
-		cert_complain("%s has no certificate %s; there are: %s", config->path,
+		verbs_complain("%s has no certificate %s; there are: %s", config->path,
 		    shown(str_of(name)).at, room);
 	else
-		cert_complain("which certificate? %s has several: %s", config->path, room);
+		verbs_complain("which certificate? %s has several: %s", config->path, room);
 }
 
 const struct certificate_config *cert_find(const struct cert_command *command, const char *name)

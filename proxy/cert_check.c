@@ -146,7 +146,7 @@ static bool check_pair(const struct cert_command *command, const char *chain, co
 	    .now = command->now,
 	};
 	if (!survey_files(&question, survey, &why))
-		return cert_complain("%s", room);
+		return verbs_complain("%s", room);
 	for (size_t i = 0; i < names->num; i++)
 		ask_dns(names->at[i], survey);
 	print_survey(survey, chain);
@@ -162,10 +162,10 @@ static bool check_files(const struct cert_command *command)
 	struct survey survey = {.num = 0};
 	struct names names = {.num = 0};
 	if (command->call.operand)
-		return cert_complain("--chain and the name of a configured certificate do not go "
-		                     "together; leave one out");
+		return verbs_complain("--chain and the name of a configured certificate do not go "
+		                      "together; leave one out");
 	if (chains->num > 1)
-		return cert_complain("say --chain once; check takes one file, as it is served");
+		return verbs_complain("say --chain once; check takes one file, as it is served");
 	for (size_t i = 0; i < given->num; i++)
 		names_add(&names, given->at[i], &survey);
 	bool good = check_pair(

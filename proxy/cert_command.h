@@ -25,9 +25,6 @@ struct cert_command {
 	int64_t now;           // seconds since 1970
 };
 
-// Says "popgate: ..." on stderr; false.
-__attribute__((format(printf, 1, 2))) bool cert_complain(const char *format, ...);
-
 // The argument of an option; NULL when it was not given.
 const char *cert_value(const struct cert_command *command, enum cert_option option);
 

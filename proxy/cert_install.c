@@ -14,8 +14,8 @@ static bool find_places(struct cert_command *command, struct installation *insta
 		return cert_needs(command, CERT_OPTION_to_chain) &&
 		       cert_needs(command, CERT_OPTION_to_key) &&
 		       (!command->call.operand ||
-		           cert_complain("--to-chain and the name of a configured certificate do "
-		                         "not go together; leave one out"));
+		           verbs_complain("--to-chain and the name of a configured certificate do "
+		                          "not go together; leave one out"));
 	if (!cert_load_config(command))
 		return false;
 	const struct certificate_config *found = cert_find(command, command->call.operand);
@@ -52,7 +52,7 @@ bool cert_install(struct cert_command *command)
 	if (!cert_needs(command, CERT_OPTION_chain) || !find_places(command, &installation))
 		return false;
 	if (!install_pair(&installation, &notes, &why))
-		return cert_complain("%s; nothing was installed", room);
+		return verbs_complain("%s; nothing was installed", room);
 	fputs(notes_room, stdout);
 	tell_next_step(&installation);
 	return true;

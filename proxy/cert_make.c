@@ -43,7 +43,7 @@ static bool read_name(const char *given, char **out)
 	char room[CERT_REASON_ROOM];
 	struct text why = TEXT(room);
 	*out = cert_read_name(given, &why);
-	return *out || cert_complain("%s", room);
+	return *out || verbs_complain("%s", room);
 }
 
 static bool read_naming(struct making *making)
@@ -63,7 +63,7 @@ static bool read_naming(struct making *making)
 			return false;
 	making->naming.names = (const char *const *)making->names;
 	making->naming.num_names = names->num;
-	return naming_check(&making->naming, &why) || cert_complain("%s", room);
+	return naming_check(&making->naming, &why) || verbs_complain("%s", room);
 }
 
 // ---- the files ----------------------------------------------------------
@@ -75,7 +75,7 @@ static bool make_key(struct making *making)
 	enum key_type type = (enum key_type)0;
 	const char *word = cert_value(making->command, CERT_OPTION_key_type);
 	if (word && !key_type_find(str_of(word), &type, &why))
-		return cert_complain("--key-type: %s", room);
+		return verbs_complain("--key-type: %s", room);
 	making->key = private_key_make(type);
 	private_key_print(making->key, &making->key_pem);
 	return true;
@@ -103,7 +103,7 @@ static bool write_both(struct making *making, const char *other_path)
 	    draft_write(&making->key_draft, key_path, buf_str(&making->key_pem), &why) &&
 	    draft_write(&making->other_draft, other_path, buf_str(&making->other_pem), &why) &&
 	    draft_allow(&making->other_draft, &for_all, &why) && place_both(making, &why);
-	return written || cert_complain("%s; nothing was made", room);
+	return written || verbs_complain("%s; nothing was made", room);
 }
 
 static void making_done(struct making *making)
@@ -151,7 +151,7 @@ static bool read_days(const struct cert_command *command, uint64_t *out)
 	const char *given = cert_value(command, CERT_OPTION_days);
 	*out = DAYS;
 	return !given || (str_to_u64(str_of(given), out) && *out >= 1 && *out <= DAYS_MAX) ||
-	       cert_complain("--days %s: write a number from 1 to %d", given, DAYS_MAX);
+	       verbs_complain("--days %s: write a number from 1 to %d", given, DAYS_MAX);
 }
 
 static bool make_self_signed(struct making *making)

@@ -8,7 +8,7 @@ static bool show_file(const struct cert_command *command, const char *path)
 {
 	char room[CERT_REASON_ROOM];
 	struct text why = TEXT(room);
-	return describe_file(path, command->now, stdout, &why) || cert_complain("%s", room);
+	return describe_file(path, command->now, stdout, &why) || verbs_complain("%s", room);
 }
 
 static bool show_configured(

@@ -54,20 +54,9 @@ static const struct verbs verbs = {
     .config = USER_OPTION_config,
 };
 
-bool user_complain(const char *format, ...)
-{
-	va_list args;
-	fputs("popgate: ", stderr);
-	va_start(args, format);
-	vfprintf(stderr, format, args);
-	va_end(args);
-	fputc('\n', stderr);
-	return false;
-}
-
 bool user_complain_of_database(const struct user_command *command, const char *why)
 {
-	return user_complain("%s: %s", command->config->users.database, why);
+	return verbs_complain("%s: %s", command->config->users.database, why);
 }
 
 // ---- opening ------------------------------------------------------------
@@ -83,8 +72,8 @@ static bool load_config(struct user_command *command)
 		return false;
 	}
 	return command->config->users.database[0] ||
-	       user_complain("%s names no database of users; write there: users: { database: "
-	                     "users.db }",
+	       verbs_complain("%s names no database of users; write there: users: { database: "
+	                      "users.db }",
 	           path);
 }
 
@@ -97,14 +86,14 @@ static bool load_key(const struct user_command *command, enum database_use use, 
 	bool has_key = access(options->key, F_OK) == 0;
 	bool has_database = access(options->database, F_OK) == 0;
 	if (!has_key && has_database)
-		return user_complain("there is no key file %s; without it nothing in %s can be "
-		                     "read: put a copy of it back, or move the database away and "
-		                     "begin anew",
+		return verbs_complain("there is no key file %s; without it nothing in %s can be "
+		                      "read: put a copy of it back, or move the database away and "
+		                      "begin anew",
 		    options->key, options->database);
 	if (!has_key && use == DATABASE_MAKE && !users_key_make(options->key, &why))
-		return user_complain("%s", room);
+		return verbs_complain("%s", room);
 	if (has_key || use == DATABASE_MAKE)
-		return users_key_load(options->key, out_key, &why) || user_complain("%s", room);
+		return users_key_load(options->key, out_key, &why) || verbs_complain("%s", room);
 	return true; // opening will say that there is no database
 }
 
@@ -115,7 +104,7 @@ static bool find_group(const struct config *config, struct database_place *place
 	struct text why = TEXT(room);
 	if (!sandbox_look_up(
 	        str_of(config->site.user), str_of(config->site.group), &identity, &why))
-		return user_complain("%s", room);
+		return verbs_complain("%s", room);
 	place->is_shared = identity.change;
 	place->group = identity.gid;
 	return true;
@@ -147,7 +136,7 @@ bool user_open(struct user_command *command, enum database_use use)
 	if (try_database(&place, use, key, &why))
 		command->users = users_open_at(&place, use, key, &why);
 	explicit_bzero(key, sizeof(key));
-	return command->users || user_complain("%s", room);
+	return command->users || verbs_complain("%s", room);
 }
 
 void user_close(struct user_command *command)
@@ -192,10 +181,10 @@ static bool read_name(struct change *change, struct user_command *command)
 	change->command = command;
 	change->name = (struct text)TEXT(change->room);
 	if (strpbrk(command->operand, "\\/"))
-		return user_complain("%s: write it as user@domain", shown(operand).at);
+		return verbs_complain("%s: write it as user@domain", shown(operand).at);
 	return user_name_fold(STR(""), operand, &change->name) ||
-	       user_complain("%s is no name: it must be UTF-8 without control characters, and not "
-	                     "too long",
+	       verbs_complain("%s is no name: it must be UTF-8 without control characters, and not "
+	                      "too long",
 	           shown(operand).at);
 }
 
@@ -205,12 +194,12 @@ static bool find_user(struct change *change, bool should_be)
 	const char *why = "";
 	switch (users_get(change->command->users, text_str(&change->name), &change->record, &why)) {
 	case USERS_FOUND:
-		return should_be || user_complain("there is a user %s already; `popgate user set` "
-		                                  "and `passwd` change what is there",
+		return should_be || verbs_complain("there is a user %s already; `popgate user set` "
+		                                   "and `passwd` change what is there",
 		                        change->room);
 	case USERS_UNKNOWN:
 		return !should_be ||
-		       user_complain("there is no user %s; see `popgate user list`", change->room);
+		       verbs_complain("there is no user %s; see `popgate user list`", change->room);
 	case USERS_UNAVAILABLE: break;
 	}
 	return user_complain_of_database(change->command, why);
@@ -223,14 +212,14 @@ static bool ask(const struct change *change, const char *what, struct secret *ou
 	text_addf(&text, "%s of %s", what, change->room);
 	return (is_given(change, USER_OPTION_stdin) ? prompt_read_line(out, &why)
 	                                            : prompt_password(question, out, &why)) ||
-	       user_complain("%s", room);
+	       verbs_complain("%s", room);
 }
 
 static bool set_field(struct change *change, enum user_field field, struct str value)
 {
 	char room[REASON_ROOM];
 	struct text why = TEXT(room);
-	return user_field_set(&change->record, field, value, &why) || user_complain("%s", room);
+	return user_field_set(&change->record, field, value, &why) || verbs_complain("%s", room);
 }
 
 static bool set_option(struct change *change, enum user_option option, enum user_field field)
@@ -244,7 +233,7 @@ static bool set_backend(struct change *change)
 	char room[REASON_ROOM];
 	struct text why = TEXT(room);
 	struct str name = str_of(change->command->options[USER_OPTION_backend]);
-	return (user_has_backend(change->command, name, &why) || user_complain("%s", room)) &&
+	return (user_has_backend(change->command, name, &why) || verbs_complain("%s", room)) &&
 	       set_option(change, USER_OPTION_backend, USER_FIELD_backend);
 }
 
@@ -358,7 +347,7 @@ static bool remove_user(struct change *change)
 		return users_commit(users, &why) || user_complain_of_database(change->command, why);
 	case USERS_UNKNOWN:
 		users_abort(users);
-		return user_complain("there is no user %s; see `popgate user list`", change->room);
+		return verbs_complain("there is no user %s; see `popgate user list`", change->room);
 	case USERS_UNAVAILABLE: break;
 	}
 	users_abort(users);

@@ -30,10 +30,7 @@ struct user_command {
 	struct users *users;
 };
 
-// Says "popgate: ..." on stderr; false.
-__attribute__((format(printf, 1, 2))) bool user_complain(const char *format, ...);
-
-// The same of the database, with a reason of users.h.
+// Complains of the database, with a reason of users.h.
 bool user_complain_of_database(const struct user_command *command, const char *why);
 
 // Reads the configuration and opens the database, which is made when `use` allows

@@ -14,6 +14,7 @@
 #include "proxy/base/die.h"
 #include "proxy/base/file.h"
 #include "proxy/user_command.h"
+#include "proxy/verbs.h"
 
 enum { BUFFER = 64 * 1024, REASON_ROOM = 1024, TOLD_MAX = 20 };
 
@@ -197,7 +198,7 @@ static bool read_lines(struct import_run *run)
 		take_line(run, line, len);
 	explicit_bzero(line, sizeof(line));
 	if (ferror(run->file))
-		return user_complain("%s cannot be read: %s", run->path, strerror(errno));
+		return verbs_complain("%s cannot be read: %s", run->path, strerror(errno));
 	return !run->num_wrong && !run->why;
 }
 
@@ -207,7 +208,7 @@ static void tell_of_failure(const struct import_run *run)
 		fprintf(stderr, "%s: and %u more\n", run->path, run->num_wrong - TOLD_MAX);
 	if (run->why)
 		user_complain_of_database(run->command, run->why);
-	user_complain("nothing was imported");
+	verbs_complain("nothing was imported");
 }
 
 static bool import_all(struct import_run *run)
@@ -235,7 +236,7 @@ bool user_import(struct user_command *command)
 	    .path = is_stdin ? "standard input" : command->operand,
 	    .file = is_stdin ? stdin : file_open(command->operand)};
 	if (!run.file)
-		return user_complain("%s cannot be read: %s", run.path, file_problem());
+		return verbs_complain("%s cannot be read: %s", run.path, file_problem());
 	char *buffer = xmalloc(BUFFER);
 	setvbuf(run.file, buffer, _IOFBF, BUFFER);
 	import_begin(&run.import,

@@ -2,8 +2,20 @@
 #include "proxy/verbs.h"
 
 #include <getopt.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+
+bool verbs_complain(const char *format, ...)
+{
+	va_list args;
+	fputs("popgate: ", stderr);
+	va_start(args, format);
+	vfprintf(stderr, format, args);
+	va_end(args);
+	fputc('\n', stderr);
+	return false;
+}
 
 static int usage(const struct verbs *verbs, const char *what, const char *about)
 {

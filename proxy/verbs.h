@@ -58,4 +58,7 @@ int verbs_read(const struct verbs *verbs, int argc, char **argv, struct verbs_ca
 // Prints all verbs and options.
 void verbs_help(const struct verbs *verbs);
 
+// Says "popgate: ..." on stderr; false.
+__attribute__((format(printf, 1, 2))) bool verbs_complain(const char *format, ...);
+
 #endif
