@@ -34,6 +34,17 @@ def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
                 report.sections.append((f"log of {type(store).__name__}", store.read_log()))
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Says what several processes must not take apart: a file's tests, and those of the one domain controller.
+
+    First of all hooks, because pytest-xdist reads these marks in its own.
+    """
+    for item in items:
+        uses_samba = "samba_running" in getattr(item, "fixturenames", ())
+        item.add_marker(pytest.mark.xdist_group("samba" if uses_samba else item.path.stem))
+
+
 FAILED = pytest.StashKey[bool]()
 GATES = pytest.StashKey[list[Popgate]]()
 
@@ -58,6 +69,15 @@ def scratch() -> Iterator[Path]:
 @pytest.fixture
 def workdir(scratch: Path) -> Iterator[Path]:
     """A directory for one test."""
+    directory = Path(tempfile.mkdtemp(dir=scratch))
+    directory.chmod(0o755)
+    yield directory
+    shutil.rmtree(directory)
+
+
+@pytest.fixture(scope="module")
+def shared(scratch: Path) -> Iterator[Path]:
+    """A directory for what a file's tests share."""
     directory = Path(tempfile.mkdtemp(dir=scratch))
     directory.chmod(0o755)
     yield directory

@@ -31,8 +31,8 @@ UPN = "otherName:1.3.6.1.4.1.311.20.2.3;UTF8:"
 
 
 @pytest.fixture(scope="module")
-def store(scratch: Path, certificates: Certificates) -> Iterator[Versatile]:
-    directory = scratch / "external-store"
+def store(shared: Path, certificates: Certificates) -> Iterator[Versatile]:
+    directory = shared / "external-store"
     directory.mkdir()
     yield from running(Versatile(directory, certificates, MESSAGES))
 

@@ -29,15 +29,15 @@ ON_THE_WIRE = [mail.on_the_wire(message) for message in MAILBOX]
 
 
 @pytest.fixture(scope="module")
-def store(scratch: Path, certificates: Certificates) -> Iterator[Store]:
-    directory = scratch / "directory-store"
+def store(shared: Path, certificates: Certificates) -> Iterator[Store]:
+    directory = shared / "directory-store"
     directory.mkdir()
     yield from running(Store(directory, certificates))
 
 
 @pytest.fixture(scope="module")
-def member(scratch: Path, certificates: Certificates, samba_running: Samba) -> Iterator[Member]:
-    directory = scratch / "directory-member"
+def member(shared: Path, certificates: Certificates, samba_running: Samba) -> Iterator[Member]:
+    directory = shared / "directory-member"
     directory.mkdir()
     yield from running(Member(directory, certificates, samba_running))
 
@@ -157,9 +157,9 @@ NAMES = ["alice", "ALICE", "LAB\\alice", "lab/Alice", "alice@lab.test", "lab.tes
 
 
 @pytest.fixture(scope="module")
-def judged(scratch: Path, certificates: Certificates, samba_running: Samba, store: Store) -> Iterator[Popgate]:
+def judged(shared: Path, certificates: Certificates, samba_running: Samba, store: Store) -> Iterator[Popgate]:
     """One popgate for tests that ask it and change nothing; what it refuses costs nothing."""
-    directory = scratch / "judged"
+    directory = shared / "judged"
     directory.mkdir()
     config = config_of(certificates, samba_running, store.port, master(directory), winbind={"timeout": "10s"},
                        login_delay="0s", ban_after=1000, map=["*\\jürgen to jürgen", "* to {user}"])

@@ -43,8 +43,8 @@ OUTAGE = ("winbind_failed", "winbind_unusable", "helper_ended", "helper_delayed"
 
 
 @pytest.fixture(scope="module")
-def store(scratch: Path, certificates: Certificates) -> Iterator[Store]:
-    directory = scratch / "outages-store"
+def store(shared: Path, certificates: Certificates) -> Iterator[Store]:
+    directory = shared / "outages-store"
     directory.mkdir()
     yield from running(Store(directory, certificates))
 

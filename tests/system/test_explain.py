@@ -84,11 +84,11 @@ def here(workdir: Path, certificates: Certificates) -> Site:
 
 
 @pytest.fixture(scope="module")
-def knot(scratch: Path) -> Iterator[Knot]:
+def knot(shared: Path) -> Iterator[Knot]:
     zones = pairs({"mail.contoso.com": ["203.0.113.10", "2001:db8:a::10"], "mail.other.example": ["203.0.113.11"]},
                   also={"203.0.113.12": ["mail.contoso.com"]})
     zones["contoso.com"] += "\noffice A 198.51.100.77"
-    server = Knot(scratch / "knot-explain", {**zones, "in-addr.arpa": ""})
+    server = Knot(shared / "knot-explain", {**zones, "in-addr.arpa": ""})
     server.start()
     yield server
     server.stop()

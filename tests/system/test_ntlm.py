@@ -41,15 +41,15 @@ ALL_METHODS = ["basic", "ntlm", "digest"]
 
 
 @pytest.fixture(scope="module")
-def store(scratch: Path, certificates: Certificates) -> Iterator[Versatile]:
-    directory = scratch / "ntlm-store"
+def store(shared: Path, certificates: Certificates) -> Iterator[Versatile]:
+    directory = shared / "ntlm-store"
     directory.mkdir()
     yield from running(Versatile(directory, certificates, MESSAGES))
 
 
 @pytest.fixture(scope="module")
-def winbound(scratch: Path, certificates: Certificates) -> Iterator[Winbound]:
-    directory = scratch / "ntlm-winbound"
+def winbound(shared: Path, certificates: Certificates) -> Iterator[Winbound]:
+    directory = shared / "ntlm-winbound"
     directory.mkdir()
     yield from running(Winbound(directory, certificates, MESSAGES))
 

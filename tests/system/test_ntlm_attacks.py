@@ -60,9 +60,9 @@ def store() -> Iterator[FakeStore]:
 
 
 @pytest.fixture(scope="module")
-def users(scratch: Path) -> Users:
+def users(shared: Path) -> Users:
     """Users of all kinds; the names that enumeration looks for are of one length."""
-    directory = scratch / "attacked-users"
+    directory = shared / "attacked-users"
     directory.mkdir(mode=0o755)
     users = Users(directory)
     stored = {"backend_password": PASSWORD}

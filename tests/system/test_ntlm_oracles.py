@@ -237,8 +237,8 @@ def store() -> Iterator[FakeStore]:
 
 
 @pytest.fixture(scope="module")
-def users(scratch: Path) -> Users:
-    directory = scratch / "oracle-users"
+def users(shared: Path) -> Users:
+    directory = shared / "oracle-users"
     directory.mkdir(mode=0o755)
     users = Users(directory)
     for name in (NAME, UMLAUT):

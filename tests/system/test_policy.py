@@ -42,11 +42,11 @@ UNLISTED = ["192.0.2.6", "192.0.2.8", "131.107.1.255", "131.107.3.0", "198.51.10
 
 
 @pytest.fixture(scope="module")
-def knot(scratch: Path) -> Iterator[Knot]:
+def knot(shared: Path) -> Iterator[Knot]:
     zones = pairs({"mail.contoso.com": ["203.0.113.10", "2001:db8:a::10"],
                    "www.other.example": ["203.0.113.11", "2001:db8:a::11"]})
     zones["contoso.com"] += "\noffice A 198.51.100.77\noffice AAAA 2001:db8:b::77"
-    server = Knot(scratch / "knot-policy", {**zones, "in-addr.arpa": ""})
+    server = Knot(shared / "knot-policy", {**zones, "in-addr.arpa": ""})
     server.start()
     yield server
     server.stop()

@@ -43,7 +43,7 @@ def gated(start: Start, certificates: Certificates, dovecot: Dovecot) -> Callabl
 # what zones can say
 
 @pytest.fixture(scope="module")
-def knot(scratch: Path) -> Iterator[Knot]:
+def knot(shared: Path) -> Iterator[Knot]:
     zones = pairs({
         "mail.contoso.com": [CLIENT, V6],
         "MAIL.Second.CONTOSO.com": ["203.0.113.12", "2001:db8:a::12"],
@@ -67,7 +67,7 @@ def knot(scratch: Path) -> Iterator[Knot]:
     zones["203.in-addr.arpa"] += f"\n{reverse_name('203.0.113.22')}. PTR alias.contoso.com."
     zones["203.in-addr.arpa"] += f"\n{reverse_name('203.0.113.24')}. TXT no-name-here"
     zones["crowd.example"] = "\n".join(f"{name}. A 203.0.113.18" for name in CROWD)
-    server = Knot(scratch / "knot-dns", {**zones, "in-addr.arpa": ""})
+    server = Knot(shared / "knot-dns", {**zones, "in-addr.arpa": ""})
     server.start()
     yield server
     server.stop()

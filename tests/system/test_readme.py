@@ -52,18 +52,18 @@ BANNED = "203.0.113.9"
 
 
 @pytest.fixture(scope="module")
-def name_server(scratch: Path) -> Iterator[Knot]:
+def name_server(shared: Path) -> Iterator[Knot]:
     zones = pairs({name: [address] for name, address in HOSTS.items()}, also={LIAR: ["mail.contoso.com"]})
-    knot = Knot(scratch / "knot-readme", {**zones, "in-addr.arpa": "", "ip6.arpa": ""})
+    knot = Knot(shared / "knot-readme", {**zones, "in-addr.arpa": "", "ip6.arpa": ""})
     knot.start()
     yield knot
     knot.stop()
 
 
 @pytest.fixture(scope="module")
-def beside(scratch: Path, certificates: Certificates) -> Path:
+def beside(shared: Path, certificates: Certificates) -> Path:
     """A directory with the files that popgate.conf names."""
-    directory = scratch / "beside"
+    directory = shared / "beside"
     directory.mkdir()
     shutil.copy(certificates.chain("edge"), directory / "fullchain.pem")
     shutil.copy(certificates.key("edge"), directory / "privkey.pem")
@@ -114,9 +114,9 @@ def gate(start: Start, chapter: Path, certificates: Certificates, store: FakeSto
 
 
 @pytest.fixture(scope="module", autouse=True)
-def moving(scratch: Path, certificates: Certificates) -> Iterator[tuple[Popgate, FakeNameServer]]:
+def moving(shared: Path, certificates: Certificates) -> Iterator[tuple[Popgate, FakeNameServer]]:
     """A rule with a host that has moved to 198.18.0.2; from the first test on, as it takes half a minute to be seen."""
-    directory = scratch / "moving"
+    directory = shared / "moving"
     directory.mkdir()
     reply = Reply([address_record("198.18.0.1", ttl=1)])
     with fake_name_server(lambda query: reply if query.type == "A" else Reply()) as server:

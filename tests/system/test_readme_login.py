@@ -101,9 +101,9 @@ def store() -> Iterator[Store]:
 
 
 @pytest.fixture(scope="module")
-def beside(scratch: Path, certificates: Certificates) -> Path:
+def beside(shared: Path, certificates: Certificates) -> Path:
     """A directory with every file of the chapter, and the files that those name; no users as yet."""
-    directory = scratch / "beside-login"
+    directory = shared / "beside-login"
     directory.mkdir()
     shutil.copy(certificates.chain("edge"), directory / "fullchain.pem")
     shutil.copy(certificates.key("edge"), directory / "privkey.pem")
@@ -617,9 +617,9 @@ def test_no_answer(domain: Popgate, samba: Samba, codes: list[str]) -> None:
 
 
 @pytest.fixture(scope="module")
-def winbound(scratch: Path, certificates: Certificates) -> Iterator[Winbound]:
+def winbound(shared: Path, certificates: Certificates) -> Iterator[Winbound]:
     """A Dovecot that speaks NTLM."""
-    directory = scratch / "readme-winbound"
+    directory = shared / "readme-winbound"
     directory.mkdir()
     yield from running(Winbound(directory, certificates, MESSAGES))
 

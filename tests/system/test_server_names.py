@@ -21,8 +21,8 @@ RULES = ["a.test at other", "*.b.test at other", "x.b.test at store", "c.test at
 
 
 @pytest.fixture(scope="module", name="winbound")
-def fixture_winbound(scratch: Path, certificates: Certificates) -> Iterator[Winbound]:
-    directory = scratch / "names-winbound"
+def fixture_winbound(shared: Path, certificates: Certificates) -> Iterator[Winbound]:
+    directory = shared / "names-winbound"
     directory.mkdir()
     yield from running(Winbound(directory, certificates, mail.sample_messages()[:3]))
 

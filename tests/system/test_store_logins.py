@@ -81,23 +81,23 @@ service auth {{
 
 
 @pytest.fixture(scope="module")
-def versatile(scratch: Path, certificates: Certificates) -> Iterator[Versatile]:
-    directory = scratch / "versatile"
+def versatile(shared: Path, certificates: Certificates) -> Iterator[Versatile]:
+    directory = shared / "versatile"
     directory.mkdir()
     yield from running(Versatile(directory, certificates, MESSAGES))
 
 
 @pytest.fixture(scope="module")
-def careful(scratch: Path, certificates: Certificates) -> Iterator[Versatile]:
+def careful(shared: Path, certificates: Certificates) -> Iterator[Versatile]:
     """One that takes passwords from those alone who have TLS."""
-    directory = scratch / "careful"
+    directory = shared / "careful"
     directory.mkdir()
     yield from running(Versatile(directory, certificates, MESSAGES, needs_tls=True))
 
 
 @pytest.fixture(scope="module")
-def winbound(scratch: Path, certificates: Certificates) -> Iterator[Winbound]:
-    directory = scratch / "winbound"
+def winbound(shared: Path, certificates: Certificates) -> Iterator[Winbound]:
+    directory = shared / "winbound"
     directory.mkdir()
     yield from running(Winbound(directory, certificates, MESSAGES))
 
