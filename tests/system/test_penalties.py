@@ -80,16 +80,26 @@ def try_login(client: Raw, user: str, password: str) -> bytes:
 def log_in(gate: Popgate, source: str, user: str, password: str = "right") -> bytes:
     """The answer to a login; of a connection that is refused, that refusal."""
     with Raw(gate.port("plain"), source=source) as client:
-        greeting = client.read_line()
-        return try_login(client, user, password) if greeting.startswith(b"+OK") else greeting
+        return log_in_as(client, user, password)
+
+
+def log_in_as(client: Raw, user: str, password: str) -> bytes:
+    greeting = client.read_line()
+    return try_login(client, user, password) if greeting.startswith(b"+OK") else greeting
 
 
 def get_in(gate: Popgate, source: str, user: str) -> float:
-    """Logs in well; returns how long that took."""
-    began = time.monotonic()
-    answer = log_in(gate, source, user)
-    assert answer.startswith(b"+OK"), answer
-    return time.monotonic() - began
+    """Logs in well; returns how many seconds popgate let that wait for others' failures.
+
+    Popgate's own figure, because beside a crowd of guessers on a busy machine everything takes longer.
+    """
+    mark = gate.log.mark()
+    with Raw(gate.port("plain"), source=source) as client:
+        answer = log_in_as(client, user, "right")
+        assert answer.startswith(b"+OK"), answer
+        client.ask(b"QUIT", b"+OK")
+    closed = gate.log.wait("session_closed", since=mark, client=f"{source}:{client.port}")
+    return closed.get("ms_turn", 0) / 1000
 
 
 def until_banned(gate: Popgate, source: str, user: str, **fields: str) -> int:
@@ -192,7 +202,7 @@ def test_guesses_in_parallel_are_as_slow_as_one_by_one(start: Start, certificate
         fast = [at for at in times if at < times[0] + 0.08]
         assert len(fast) <= AT_ONCE + 4
         assert_rate(times, 0.08)
-        assert get_in(gate, HOME, "bert") < 0.08
+        assert get_in(gate, HOME, "bert") == 0
 
 
 def test_who_would_wait_too_long_is_refused_and_the_store_not_asked(start: Start, certificates: Certificates) -> None:
@@ -209,11 +219,17 @@ def test_who_would_wait_too_long_is_refused_and_the_store_not_asked(start: Start
 
 
 def test_a_good_login_waits_for_its_turn_only(start: Start, certificates: Certificates) -> None:
-    with guarded(start, certificates, Judge(), login_delay="100ms", login_delay_max="400ms") as gate:
+    judge = Judge()
+    with guarded(start, certificates, judge, login_delay="200ms", login_delay_max="800ms") as gate:
         for number in range(3):
             log_in(gate, OFFICE, "anna", f"wrong {number}")
-        assert get_in(gate, OFFICE, "bert") < 0.4 + 0.2
-        assert get_in(gate, OFFICE, "bert") < 0.1
+        with Raw(gate.port("plain"), source=OFFICE) as guesser:
+            guesser.greeting()
+            guesser.ask(b"USER anna", b"+OK")
+            guesser.send(b"PASS wrong 3\r\n")
+            wait_asked(judge, 4)
+            assert 0 < get_in(gate, OFFICE, "bert") < 0.8 + 0.2
+        assert get_in(gate, OFFICE, "bert") == 0
 
 
 def test_the_delay_is_not_taken_from_the_clients_time(start: Start, certificates: Certificates) -> None:
@@ -345,7 +361,7 @@ def test_a_user_is_banned_for_strangers_only(start: Start, certificates: Certifi
         get_in(gate, HOME, "anna")
         for number in itertools.count():
             log_in(gate, f"127.1.0.{number + 1}", "anna", f"guess {number}")
-            assert get_in(gate, HOME, "anna") < 0.2
+            assert get_in(gate, HOME, "anna") == 0
             if gate.log.all("banned", user="anna"):
                 break
         assert number == 9
@@ -371,7 +387,7 @@ def test_one_bad_client_does_not_ban_an_office(start: Start, certificates: Certi
         guesses = until_banned(gate, OFFICE, "victim", address=OFFICE)
         assert 12 <= guesses <= 34, guesses
         for user in users:
-            assert get_in(gate, OFFICE, user) < 0.2
+            assert get_in(gate, OFFICE, user) == 0
         assert log_in(gate, OFFICE, "stranger") == PATIENCE
 
 
@@ -413,7 +429,7 @@ def test_ten_thousand_passwords_from_one_address(start: Start, certificates: Cer
             guessers.wait_tried(10_000)
         assert 30 <= len(judge.asked) <= 30 + LATE
         assert_rate(judge.times(), 0.1)
-        assert max(waits) < 0.1
+        assert max(waits) == 0
 
 
 def test_ten_thousand_passwords_from_a_thousand_addresses(start: Start, certificates: Certificates) -> None:
@@ -428,7 +444,7 @@ def test_ten_thousand_passwords_from_a_thousand_addresses(start: Start, certific
             guessers.wait_tried(10_000)
         assert 100 <= len(judge.asked) <= 100 + LATE
         assert_rate(judge.times(), 0.04)
-        assert max(waits) < 0.1
+        assert max(waits) == 0
 
 
 # connections

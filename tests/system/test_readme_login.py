@@ -65,8 +65,10 @@ class Store(FakeStore):
         super().__init__(self._serve)
 
     def _hear(self, peer: Peer) -> bytes:
-        self.heard.append(peer.line())
-        return self.heard[-1]
+        line = peer.line()
+        if line:  # else the peer has left, perhaps long after its session was judged
+            self.heard.append(line)
+        return line
 
     def _serve(self, peer: Peer) -> None:
         peer.send(b"+OK\r\n")
