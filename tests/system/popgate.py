@@ -32,6 +32,10 @@ Event = dict[str, Any]
 LISTENERS = {"implicit": "pop3s", "stls": "pop3", "none": "plain"}
 MODES = list(LISTENERS)
 
+# What popgate may say while this process is busy with something else, before it begins to drop lines: as much as anybody
+# may ask of a pipe.
+LOG_ROOM = 1024 * 1024
+
 SANITIZER_WORDS = ("ERROR: AddressSanitizer", "LeakSanitizer", "ThreadSanitizer", "runtime error:")
 
 SANITIZER_OPTIONS = {
@@ -195,7 +199,7 @@ class Popgate:
         self.write(config)
         self._process = subprocess.Popen(
             [program(), "serve", "-c", str(self.config_file)], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE, text=True, errors="replace", start_new_session=True,
+            stderr=subprocess.PIPE, pipesize=LOG_ROOM, text=True, errors="replace", start_new_session=True,
             env={**os.environ, **SANITIZER_OPTIONS})
         self.pid = self._process.pid
         self.log = Log(self._process.stderr)

@@ -103,7 +103,7 @@ def test_clients_that_do_not_read_hold_their_stores_back_and_no_memory(start: St
         for client in clients:
             client.send(b"RETR 1\r\n")
         held = counter.wait_still()
-        assert held < number * 16 * MIB
+        assert held < number * 64 * MIB  # what the kernels' buffers on the way hold, which grow with time; of 1 GiB
         # Each may hold its relay_buffer, what one read brought on top, and what a buffer grows ahead.
         assert usage(gate.pid).memory - before < number * 3 * buffer + slack()
         for client in clients:
