@@ -1,11 +1,10 @@
-"""What TLS is done at least, as scanners of others see it (testssl.sh, sslscan), OpenSSL's and GnuTLS's clients too."""
+"""What TLS is done at least, as sslscan and the clients of OpenSSL and GnuTLS see it; testssl.sh: test_testssl.py."""
 
 import json
-import os
 import re
 import subprocess
 import xml.etree.ElementTree as ElementTree
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -141,50 +140,3 @@ def test_what_leaves_nothing_to_agree_on_is_refused(certificates: Certificates, 
     (workdir / "popgate.yaml").write_text(json.dumps(site(certificates, 1, defaults=options)))
     done = run_command("check", "-c", "popgate.yaml", cwd=workdir)
     assert (done.returncode, complaint in done.stderr) == (1, True), done.stderr
-
-
-# ---- testssl.sh -----------------------------------------------------------------------------------------------------
-
-# What README.md answers.
-ANSWERED = {
-    ("sessionresumption_ticket", "check failed because of connect problem"),
-    ("engine_problem", "No engine or GOST support via engine with your /usr/bin/openssl"),
-}
-
-
-def run_testssl(gate: Popgate, listener: str, ca: str, out: Path) -> subprocess.Popen[bytes]:
-    options = ["-t", "pop3"] if listener == "pop3" else []
-    return subprocess.Popen(
-        ["testssl", "--quiet", "--color", "0", "--warnings", "batch", "--nodns", "none", "--add-ca", ca,
-         "--jsonfile", str(out), *options, f"localhost:{gate.port(listener)}"],
-        stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=out.parent,
-        start_new_session=True)
-
-
-@pytest.fixture
-def findings(start: Start, certificates: Certificates, dovecot: Dovecot,
-             workdir: Path) -> Iterator[dict[str, dict[str, tuple[str, str]]]]:
-    """Of both listeners with their default settings, side by side, since each takes most of a minute."""
-    config = site(certificates, dovecot.port)
-    more = "crlDistributionPoints=URI:http://crl.example/ca.crl\n"
-    config["certificates"] = {"localhost": certificates.issue("long-lived", "DNS:localhost", days=90, more=more)}
-    gate = start(config)
-    runs = {listener: run_testssl(gate, listener, certificates.chain("ca"), workdir / f"{listener}.json")
-            for listener in ("pop3s", "pop3")}
-    try:
-        for run in runs.values():
-            run.wait(300)
-        yield {listener: {each["id"]: (each["severity"], each["finding"])
-                          for each in json.loads((workdir / f"{listener}.json").read_text())} for listener in runs}
-    finally:
-        for run in runs.values():
-            if run.poll() is None:
-                os.killpg(run.pid, 9)
-                run.wait()
-
-
-def test_testssl_finds_nothing_that_is_not_answered(findings: dict[str, dict[str, tuple[str, str]]]) -> None:
-    for found in findings.values():
-        assert found["cert_chain_of_trust"][0] == found["TLS1_3"][0] == found["heartbleed"][0] == "OK"
-    assert {(listener, key): what for listener, found in findings.items() for key, what in found.items()
-            if what[0] not in ("DEBUG", "INFO", "OK") and (key, what[1]) not in ANSWERED} == {}
