@@ -85,7 +85,7 @@ SSL_CTX *tls_context_new(const struct tls_strength *strength, struct text *why);
 // tls_strength.c: where nobody has asked for another.
 extern const struct tls_strength tls_usual_strength;
 
-// tls_strength.c: sets versions and suites; false with BoringSSL's reason queued.
+// tls_strength.c: sets versions, suites and what signs; false with BoringSSL's reason queued.
 bool tls_strength_of_context(SSL_CTX *ctx, const struct tls_strength *strength);
 bool tls_strength_of_connection(SSL *ssl, const struct tls_strength *strength);
 

@@ -40,8 +40,10 @@ static enum ssl_select_cert_result_t choose_certificate(const SSL_CLIENT_HELLO *
 	tls->has_name = name.len && is_known;
 	if (name.len && !is_known && server->refuse_unknown_names)
 		refuse_name(tls, name);
+	// The other context brings its own signatures.
 	bool set = SSL_set_SSL_CTX(hello->ssl, place->ctx) &&
-	           tls_certificate_attach(tls, place->certificate);
+	           tls_certificate_attach(tls, place->certificate) &&
+	           (!tls->exception || tls_strength_of_connection(hello->ssl, tls->exception));
 	return set ? ssl_select_cert_success : ssl_select_cert_error;
 }
 

@@ -1,4 +1,4 @@
-// tls_strength.c: from what an administrator asks of TLS to versions and suites.
+// tls_strength.c: from what an administrator asks of TLS to versions, suites and signatures.
 // See tls.h.
 //
 // BoringSSL takes suites as text and versions as numbers; both are made from the
@@ -29,6 +29,24 @@ static const uint16_t floors[] = {
     [TLS_PROFILE_legacy] = TLS1_VERSION,
 };
 
+// What signs in TLS 1.2 and 1.3, the best first; before, there is no choice.  RFC 9155, section
+// 4, forbids SHA-1, and it is in legacy for the same programs as the suites.
+static const uint16_t signatures[] = {
+    SSL_SIGN_ED25519,
+    SSL_SIGN_ECDSA_SECP256R1_SHA256,
+    SSL_SIGN_RSA_PSS_RSAE_SHA256,
+    SSL_SIGN_RSA_PKCS1_SHA256,
+    SSL_SIGN_ECDSA_SECP384R1_SHA384,
+    SSL_SIGN_RSA_PSS_RSAE_SHA384,
+    SSL_SIGN_RSA_PKCS1_SHA384,
+    SSL_SIGN_ECDSA_SECP521R1_SHA512,
+    SSL_SIGN_RSA_PSS_RSAE_SHA512,
+    SSL_SIGN_RSA_PKCS1_SHA512,
+    SSL_SIGN_ECDSA_SHA1,
+    SSL_SIGN_RSA_PKCS1_SHA1,
+};
+enum { NUM_BY_SHA1 = 2 }; // they stand last
+
 const struct tls_strength tls_usual_strength = {.profile = TLS_PROFILE_intermediate};
 
 static uint16_t min_version(const struct tls_strength *strength)
@@ -51,6 +69,12 @@ static bool is_in(const struct suite *suite, const struct tls_strength *strength
 	       (suite->exchange == EXCHANGE_ECDHE || !strength->forward_secrecy);
 }
 
+static size_t num_signatures(const struct tls_strength *strength)
+{
+	size_t all = sizeof(signatures) / sizeof(signatures[0]);
+	return strength->profile == TLS_PROFILE_legacy ? all : all - NUM_BY_SHA1;
+}
+
 static void list_suites(const struct tls_strength *strength, struct text *out)
 {
 	for (size_t i = 0; i < sizeof(suites) / sizeof(suites[0]); i++)
@@ -65,7 +89,8 @@ bool tls_strength_of_context(SSL_CTX *ctx, const struct tls_strength *strength)
 	list_suites(strength, &list);
 	return SSL_CTX_set_min_proto_version(ctx, min_version(strength)) &&
 	       SSL_CTX_set_max_proto_version(ctx, max_version(strength)) &&
-	       SSL_CTX_set_strict_cipher_list(ctx, room);
+	       SSL_CTX_set_strict_cipher_list(ctx, room) &&
+	       SSL_CTX_set_signing_algorithm_prefs(ctx, signatures, num_signatures(strength));
 }
 
 bool tls_strength_of_connection(SSL *ssl, const struct tls_strength *strength)
@@ -75,5 +100,6 @@ bool tls_strength_of_connection(SSL *ssl, const struct tls_strength *strength)
 	list_suites(strength, &list);
 	return SSL_set_min_proto_version(ssl, min_version(strength)) &&
 	       SSL_set_max_proto_version(ssl, max_version(strength)) &&
-	       SSL_set_strict_cipher_list(ssl, room);
+	       SSL_set_strict_cipher_list(ssl, room) &&
+	       SSL_set_signing_algorithm_prefs(ssl, signatures, num_signatures(strength));
 }

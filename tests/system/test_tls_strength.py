@@ -55,6 +55,11 @@ def negotiated(port: int, *options: str) -> str | None:
     return f"{found[1]} {found[2]}" if found else None
 
 
+def signed_by_sha1(port: int, client: str = "127.0.0.1") -> bool:
+    return bool(negotiated(port, "-tls1_2", "-sigalgs", "RSA+SHA1:ECDSA+SHA1", "-servername", "localhost",
+                           "-bind", f"{client}:0"))
+
+
 def gnutls(port: int, priority: str, ca: str) -> str | None:
     """What GnuTLS's client comes to, or None."""
     done = subprocess.run(["gnutls-cli", f"--priority={priority}", f"--x509cafile={ca}", "-p", str(port), "localhost"],
@@ -109,6 +114,22 @@ def test_openssl_and_gnutls_agree(start: Start, certificates: Certificates, dove
         "(TLS1.2-X.509)-(ECDHE-X25519)-(RSA-PSS-RSAE-SHA256)-(AES-128-GCM)"
     assert gnutls(port, "NORMAL:-VERS-ALL:+VERS-TLS1.1", ca) is None
     assert gnutls(port, "NORMAL:-GROUP-ALL:+GROUP-SECP521R1", ca) is None
+
+
+@pytest.mark.parametrize("certificate", ["P-256", "RSA"])
+@pytest.mark.parametrize("isolation", ["on", "off"])
+def test_sha1_signs_for_nobody_but_legacy(start: Start, certificates: Certificates, dovecot: Dovecot, certificate: str,
+                                          isolation: str) -> None:
+    def port(**options: Any) -> int:
+        config = site(certificates, dovecot.port, defaults=options, key_isolation=isolation)
+        other = certificates.section("edge")
+        config["certificates"] = {"named": certificates.issue("by-sha1", "DNS:localhost", certificate), "other": other}
+        return start(config).port("pop3s")
+
+    assert not signed_by_sha1(port())
+    assert signed_by_sha1(port(tls_profile="legacy"))
+    excepted = port(login_exceptions=["allow legacy-tls ip 127.0.0.2 until 2099-12-31 because old scanner"])
+    assert signed_by_sha1(excepted, "127.0.0.2") and not signed_by_sha1(excepted, "127.0.0.3")
 
 
 @pytest.mark.parametrize("listener", ["pop3s", "pop3"])
