@@ -14,6 +14,7 @@
 #include "proxy/net/fetch.h"
 #include "proxy/net/tls.h"
 #include "proxy/server/helper_probe.h"
+#include "proxy/server/sandbox.h"
 #include "proxy/server/staples.h"
 #include "proxy/server/supervisor.h"
 #include "proxy/session/snapshot.h"
@@ -173,6 +174,19 @@ static bool keys_are_sound(const struct snapshot *snapshot)
 	return !problems.num;
 }
 
+// As root alone, who would start popgate.
+static bool workers_user_is_sound(const struct config *config)
+{
+	char room[512];
+	struct text why = TEXT(room);
+	struct sandbox_identity identity;
+	bool is_sound =
+	    sandbox_look_up(str_of(config->site.user), str_of(config->site.group), &identity, &why);
+	if (!is_sound)
+		fprintf(stderr, "%s: %s\n", config->path, room);
+	return is_sound;
+}
+
 static int do_check(int argc, char **argv)
 {
 	const char *path = config_path(argc, argv);
@@ -181,7 +195,8 @@ static int do_check(int argc, char **argv)
 	struct snapshot *snapshot = load(path);
 	if (!snapshot)
 		return EXIT_FAILURE;
-	int status = keys_are_sound(snapshot) ? report(path, snapshot) : EXIT_FAILURE;
+	bool is_sound = workers_user_is_sound(snapshot->config) & keys_are_sound(snapshot);
+	int status = is_sound ? report(path, snapshot) : EXIT_FAILURE;
 	snapshot_free(&snapshot);
 	return status;
 }

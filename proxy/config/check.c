@@ -276,6 +276,10 @@ void check_backend(
 void check_site(const struct config *config, struct problems *problems)
 {
 	const struct site_options *site = &config->site;
+	if (str_eq(str_of(site->user), STR("root")))
+		problems_add(problems, config->path, config->site_places[SITE_OPTION_user],
+		    "user: workers, who meet the clients, may not be root; leave it out, or name a "
+		    "user who owns nothing");
 	if (site->ticket_lifetime / TICKET_ROTATIONS > site->ticket_rotation)
 		problems_add(problems, config->path,
 		    config->site_places[SITE_OPTION_ticket_lifetime].line

@@ -132,6 +132,19 @@ static void check_certificates_asked(
 		    "in the place of basic, ntlm and digest");
 }
 
+// What `defaults` says for all means nothing to a listener that asks for none.
+static void check_needless(const struct config *config, const struct listener_config *listener,
+    enum listener_option option, const char *file, struct problems *problems)
+{
+	const char *key = option == LISTENER_OPTION_client_ca ? "client_ca" : "client_crl";
+	if (*file && listener->options.client_certs == CLIENT_CERTS_off &&
+	    listener->origins[option] == ORIGIN_own)
+		problems_add(problems, config->path, listener->places[option],
+		    "%s: clients are asked for no certificate; leave it out, or set client_certs "
+		    "to optional or required",
+		    key);
+}
+
 static void check_external(
     const struct config *config, const struct listener_config *listener, struct problems *problems)
 {
@@ -243,6 +256,10 @@ void check_logins(
 	check_order(config, &listener->options.verify, problems);
 	check_sources(config, listener, problems);
 	check_certificates_asked(config, listener, problems);
+	check_needless(
+	    config, listener, LISTENER_OPTION_client_ca, listener->options.client_ca, problems);
+	check_needless(
+	    config, listener, LISTENER_OPTION_client_crl, listener->options.client_crl, problems);
 	check_external(config, listener, problems);
 	check_passwords(config, listener, problems);
 	if (listener->backend < config->num_backends)

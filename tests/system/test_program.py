@@ -71,6 +71,22 @@ listeners:
     assert (done.returncode, done.stderr) == (0, "")
 
 
+@pytest.mark.parametrize(("options", "wanted"), [
+    ({"user": "root"}, "user: workers, who meet the clients, may not be root"),
+    ({"user": "nobody-knows"}, 'there is no system user "nobody-knows" for the workers; set user'),
+    ({"user": "nobody", "group": "root"}, "workers may not have the group of root; set group")])
+def test_workers_need_a_user_who_is_not_root(workdir: Path, config: Config, options: Config, wanted: str) -> None:
+    if "root" in options["user"] or os.getuid() == 0:
+        assert wanted in complaint(workdir, {**config, **options})
+
+
+def test_authorities_of_clients_in_defaults_are_for_the_listeners_that_ask(workdir: Path, config: Config) -> None:
+    config["defaults"]["client_ca"] = "/nowhere/ca.pem"
+    assert run_command("check", "-c", write(workdir, config)).returncode == 0
+    config["listeners"]["pop3"]["client_ca"] = "/nowhere/ca.pem"
+    assert "client_ca: clients are asked for no certificate; leave it out" in complaint(workdir, config)
+
+
 def test_check_binds_nothing(workdir: Path, config: Config) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         config["listeners"]["pop3"]["bind"] = [f"127.0.0.1:{taken.getsockname()[1]}"]

@@ -392,6 +392,10 @@ static const struct {
     {BACKEND "client_address: proxy " BACKEND_END,
         AT "2:57: client_address: must be none, proxy-v1, proxy-v2 or xclient, not \"proxy\"\n"},
 
+    {"user: root\n" SOUND,
+        AT "1:7: user: workers, who meet the clients, may not be root; leave it out, or name a "
+           "user who owns nothing\n"},
+
     // logins that nobody could judge, or go on with
     {BACKEND "login: stored " BACKEND_END,
         AT "4:3: " AT_STORE "with login: stored the store is told the password of users.db, "
@@ -441,6 +445,11 @@ static const struct {
         AT "6:72: client_certs: required, but who does not begin TLS is asked for none and can log "
            "in; in login and login_exceptions, take basic-tls, ntlm-tls and digest-tls in the "
            "place of basic, ntlm and digest\n"},
+    {LISTENER "client_ca: ca.pem, client_crl: ca.crl }\n",
+        AT "6:73: client_ca: clients are asked for no certificate; leave it out, or set "
+           "client_certs to optional or required\n" AT
+           "6:93: client_crl: clients are asked for no certificate; leave it out, or set "
+           "client_certs to optional or required\n"},
     {LISTENER "client_cert_user: [mail] }\n",
         AT "6:81: client_cert_user: \"mail\" is no name of a certificate; there are email, upn, "
            "common-name and dns; did you mean \"email\"?\n"},
