@@ -4,6 +4,7 @@
 #include <openssl/pool.h>
 
 #include "certs/leaf.h"
+#include "proxy/net/tls_names.h"
 
 static struct str der_of(const CRYPTO_BUFFER *buffer)
 {
@@ -49,4 +50,19 @@ struct tls_certificate *certs_load_public(
 	struct tls_certificate *certificate = certs_make(&pair, STR(""), why);
 	pair_done(&pair);
 	return certificate;
+}
+
+bool certs_has_name(const char *chain_path, struct str name, bool *out_has, struct text *why)
+{
+	struct pair pair;
+	struct leaf leaf;
+	*out_has = false;
+	if (!pair_read_chain(chain_path, &pair, why))
+		return false;
+	leaf_read(der_of(pair.chain[0]), &leaf);
+	for (size_t i = 0; i < leaf.num_names && tls_name_is_host(name); i++)
+		*out_has |= tls_name_match(leaf.names[i], name) != TLS_MATCH_none;
+	leaf_done(&leaf);
+	pair_done(&pair);
+	return true;
 }

@@ -1,7 +1,7 @@
 // load.h: a certificate chain and its private key, to be served.
 //
 // Called when a snapshot is made, by the supervisor, with its rights, and when a
-// certificate is replaced.
+// certificate is replaced; by `popgate explain` for the names.
 #ifndef POPGATE_CERTS_LOAD_H
 #define POPGATE_CERTS_LOAD_H
 
@@ -18,5 +18,11 @@ struct tls_certificate *certs_load(const char *chain_path, const char *key_path,
 // whether it belongs to the chain is the signer's to say.
 struct tls_certificate *certs_load_public(
     const char *chain_path, struct signer *signer, uint32_t slot, struct text *why);
+
+// Whether a client that asks for this host name can be served the first certificate of
+// the file; nothing else is looked at.  False with the reason in *why when the file cannot
+// be read.
+__attribute__((warn_unused_result)) bool certs_has_name(
+    const char *chain_path, struct str name, bool *out_has, struct text *why);
 
 #endif

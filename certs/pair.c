@@ -116,6 +116,16 @@ bool pair_read(
 	return false;
 }
 
+bool pair_read_chain(const char *chain_path, struct pair *out_pair, struct text *why)
+{
+	*out_pair = (struct pair){.num_chain = 0};
+	bool has_key;
+	if (read_chain(out_pair, chain_path, &has_key, why))
+		return true;
+	pair_done(out_pair);
+	return false;
+}
+
 struct evp_pkey_st *pair_read_key(
     int fd, const char *key_path, struct str leaf, const char *chain_path, struct text *why)
 {

@@ -25,6 +25,11 @@ bool pair_read(
 bool pair_read_public(const char *chain_path, struct signer *signer, uint32_t slot,
     struct pair *out_pair, struct text *why);
 
+// The chain as it is, for whoever wants to know what it says; a private key in that file
+// is passed over.
+__attribute__((warn_unused_result)) bool pair_read_chain(
+    const char *chain_path, struct pair *out_pair, struct text *why);
+
 // Gives a chain that has no key a signer.  False when its leaf is damaged.
 bool pair_use_signer(struct pair *pair, struct signer *signer, uint32_t slot);
 

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "certs/load.h"
 #include "policy/country.h"
 #include "proxy/config/types.h"
 #include "proxy/judge.h"
@@ -18,6 +19,9 @@ struct explanation {
 	const struct judge *judge;
 	struct decision decision;
 	unsigned num_steps;
+	struct text handshake; // what a client that asks for the server name meets; "": nothing
+	char handshake_room[512];
+	bool is_name_refused;
 };
 
 static const char *const step_words[] = {
@@ -114,13 +118,57 @@ static void print_verdict(const struct explanation *explanation)
 	printf("\n");
 }
 
+// Whether a certificate of the listener has the name; false also when one cannot be read,
+// which *why then tells.
+static bool has_name(const struct explanation *explanation, struct str name, struct text *why)
+{
+	const struct listener_config *listener = explanation->listener;
+	const struct certificate_config *all = explanation->judge->config->certificates;
+	bool has = false;
+	for (size_t i = 0; i < listener->num_certificates && !has; i++) {
+		const char *path = all[listener->certificates[i]].options.chain;
+		if (!certs_has_name(path, name, &has, why))
+			return false;
+	}
+	return has;
+}
+
+// By unknown_names.
+static void look_at_server_name(struct explanation *explanation)
+{
+	const struct listener_options *options = &explanation->listener->options;
+	struct str name = str_of(explanation->options->server_name);
+	char room[400];
+	struct text why = TEXT(room);
+	explanation->handshake = TEXT(explanation->handshake_room);
+	if (!name.len || options->tls == LISTENER_TLS_none ||
+	    options->unknown_names != UNKNOWN_NAMES_refuse || has_name(explanation, name, &why))
+		return;
+	explanation->is_name_refused = !why.len;
+	if (why.len)
+		text_addf(&explanation->handshake,
+		    "whether %s is refused by unknown_names is not known: %s", shown(name).at,
+		    room);
+	else
+		text_addf(&explanation->handshake,
+		    "the handshake is refused: no certificate has the name %s, and unknown_names "
+		    "is refuse",
+		    shown(name).at);
+}
+
+static void print_handshake(const struct explanation *explanation)
+{
+	if (explanation->handshake.len)
+		printf("  TLS: %s\n", explanation->handshake_room);
+}
+
 static void print_user(const struct explanation *explanation)
 {
 	const struct judge *judge = explanation->judge;
 	const struct listener_config *listener = explanation->listener;
 	const char *user = explanation->options->user;
 	struct mailbox mailbox;
-	if (!user)
+	if (!user || explanation->is_name_refused)
 		return;
 	mailbox_find(judge->config, listener, str_of(explanation->options->server_name),
 	    str_of(user), &mailbox);
@@ -154,6 +202,7 @@ static void explain_in_words(
 	    policy ? "policy " : "no policy", policy ? policy : "");
 	ask(explanation, judge, addr);
 	print_verdict(explanation);
+	print_handshake(explanation);
 	print_user(explanation);
 }
 
@@ -181,10 +230,19 @@ static void print_json_mailbox(const struct explanation *explanation, const stru
 	    (unsigned long long)explanation->listener->options.max_connections_per_user);
 }
 
+static void print_json_handshake(const struct explanation *explanation)
+{
+	if (!explanation->handshake.len)
+		return;
+	printf(
+	    ",\n    \"handshake\": \"%s\", ", explanation->is_name_refused ? "refused" : "unknown");
+	print_json_text("handshake_why", text_str(&explanation->handshake));
+}
+
 static void print_json_user(const struct explanation *explanation)
 {
 	struct mailbox mailbox;
-	if (!explanation->options->user)
+	if (!explanation->options->user || explanation->is_name_refused)
 		return;
 	struct str user = str_of(explanation->options->user);
 	mailbox_find(explanation->judge->config, explanation->listener,
@@ -232,6 +290,7 @@ static void explain_in_json(
 	printf(",\n    \"login\": [");
 	print_methods(explanation, "\"");
 	printf("]");
+	print_json_handshake(explanation);
 	print_json_user(explanation);
 	printf("}");
 }
@@ -244,6 +303,7 @@ static void explain_listener(const struct explain_options *options, struct judge
 	    .listener = listener,
 	    .judge = judge,
 	};
+	look_at_server_name(&explanation);
 	if (options->json)
 		explain_in_json(&explanation, judge, addr);
 	else

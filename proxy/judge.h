@@ -2,7 +2,7 @@
 //
 // For the commands `explain` and `policy test`: the rules, tables and name
 // servers of a configuration, asked for one address after the other.  No
-// certificate or backend is looked at, so no private key need be readable.
+// private key or backend is looked at, so that no key need be readable.
 #ifndef POPGATE_PROXY_JUDGE_H
 #define POPGATE_PROXY_JUDGE_H
 

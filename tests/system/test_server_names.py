@@ -131,3 +131,28 @@ def test_explain_says_where_the_name_leads(config: Config, workdir: Path, name: 
     said = run_command("explain", "192.0.2.1", "--listener", "pop3s", "--user", "anna", *asked, "-c",
                        str(workdir / "popgate.yaml")).stdout
     assert f"user: anna logs in at backend {wanted}," in said
+
+
+@pytest.mark.parametrize(("name", "refused"), [
+    ("localhost", False), ("LocalHost", False), ("unknown.test", True), ("localhost.", True), (None, False)])
+def test_explain_says_that_an_unknown_name_is_refused(config: Config, workdir: Path, name: str | None,
+                                                      refused: bool) -> None:
+    config["defaults"]["unknown_names"] = "refuse"
+    (workdir / "popgate.yaml").write_text(json.dumps(config))
+    arguments = ["--listener", "pop3s", "--user", "anna", *(["--server-name", name] if name else []), "-c",
+                 str(workdir / "popgate.yaml")]
+    said = run_command("explain", "192.0.2.1", *arguments).stdout
+    facts, = json.loads(run_command("explain", "192.0.2.1", "--json", *arguments).stdout)
+    assert ("user: anna logs in" not in said) == ("user" not in facts) == refused
+    assert (f'TLS: the handshake is refused: no certificate has the name "{name}", and unknown_names is refuse' in said
+            ) == (facts.get("handshake") == "refused") == refused
+
+
+def test_explain_says_when_it_cannot_know_whether_a_name_is_refused(config: Config, workdir: Path) -> None:
+    config["defaults"]["unknown_names"] = "refuse"
+    config["certificates"]["localhost"]["chain"] = str(workdir / "missing.pem")
+    (workdir / "popgate.yaml").write_text(json.dumps(config))
+    said = run_command("explain", "192.0.2.1", "--listener", "pop3s", "--server-name", "a.test", "-c",
+                       str(workdir / "popgate.yaml")).stdout
+    assert ('TLS: whether "a.test" is refused by unknown_names is not known: cannot read the certificate '
+            f'{workdir}/missing.pem') in said
