@@ -127,6 +127,16 @@ struct str tls_server_name(const struct tls *tls)
 	return str_of(SSL_get_servername(tls->ssl, TLSEXT_NAMETYPE_host_name));
 }
 
+// Without a suite that both sides have, the handshake has not come so far.
+bool tls_has_served(const struct tls *tls, uint32_t *out_number)
+{
+	if (!tls->certificate || tls->is_name_refused ||
+	    !(SSL_get_current_cipher(tls->ssl) || SSL_get_pending_cipher(tls->ssl)))
+		return false;
+	*out_number = tls->certificate->number;
+	return true;
+}
+
 bool tls_refused_name(const struct tls *tls)
 {
 	return tls->is_name_refused;

@@ -73,6 +73,9 @@ struct str tls_certificate_leaf(const struct tls_certificate *certificate); // D
 struct str tls_certificate_issuer(const struct tls_certificate *certificate);
 struct str tls_certificate_end_point(const struct tls_certificate *certificate);
 
+// A number of the owner's for it, 0 at first.
+void tls_certificate_set_number(struct tls_certificate *certificate, uint32_t number);
+
 // Another OCSP response, for handshakes that begin from now on; "" for none; copied.
 void tls_certificate_set_staple(struct tls_certificate *certificate, struct str staple);
 
@@ -191,6 +194,10 @@ struct str tls_end_point(const struct tls *tls);
 // The host name that the client asked for (server_name, RFC 6066 section 3), as it
 // wrote it; "" when it asked for none.  Valid until the connection's end.
 struct str tls_server_name(const struct tls *tls);
+
+// On the server's side, whether one of the certificates has been chosen and served, or is
+// what a resumed session began with; its number then stands in *out_number.
+bool tls_has_served(const struct tls *tls, uint32_t *out_number);
 
 // Whether the handshake failed because of that name.
 bool tls_refused_name(const struct tls *tls);

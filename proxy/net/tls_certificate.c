@@ -167,6 +167,11 @@ bool tls_certificate_attach(struct tls *tls, struct tls_certificate *certificate
 	       SSL_set_ocsp_response(tls->ssl, (const uint8_t *)staple.at, staple.len);
 }
 
+void tls_certificate_set_number(struct tls_certificate *certificate, uint32_t number)
+{
+	certificate->number = number;
+}
+
 // Connections have a copy of their own.
 void tls_certificate_set_staple(struct tls_certificate *certificate, struct str staple)
 {

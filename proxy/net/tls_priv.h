@@ -19,6 +19,7 @@
 struct tls_certificate {
 	unsigned owners;      // when there are none, all but the end point is given up
 	unsigned connections; // that were served it
+	uint32_t number;      // the owner's for it
 	CRYPTO_BUFFER *chain[TLS_CHAIN_MAX];
 	size_t num_chain;
 	EVP_PKEY *key;         // the public one, where there is a signer

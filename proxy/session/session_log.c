@@ -36,6 +36,22 @@ static void add_tls(struct log_line *line, const struct session *session)
 		log_str(line, "resumed", STR("true"));
 }
 
+// Also of a handshake that failed: who comes for which name, and does not like what.
+static void add_served(struct log_line *line, const struct session *session)
+{
+	const struct config *config = session->house->snapshot->config;
+	uint32_t number;
+	if (session->client.tls && tls_has_served(session->client.tls, &number))
+		log_str(line, "certificate", str_of(config->certificates[number].name));
+}
+
+static void add_server_name(struct log_line *line, const struct session *session)
+{
+	struct str name = session->client.tls ? tls_server_name(session->client.tls) : STR("");
+	if (name.len)
+		log_str(line, "server_name", name);
+}
+
 // What the client has shown, whatever it logged in by.
 static void add_certificate(struct log_line *line, const struct session *session)
 {
@@ -140,6 +156,7 @@ void session_log_closed(const struct session *session)
 	add_verdict(&line, session);
 	add_exceptions(&line, session);
 	add_tls(&line, session);
+	add_served(&line, session);
 	add_certificate(&line, session);
 	add_login(&line, session);
 	log_u64(&line, "bytes_in", session->client.bytes_in);
@@ -148,6 +165,7 @@ void session_log_closed(const struct session *session)
 	log_str(&line, "reason", str_of(reason_rows[session->reason].token));
 	add_known(&line, "why", session->why);
 	add_times(&line, session);
+	add_server_name(&line, session); // last: nothing gives way to what a client writes
 	log_end(&line);
 }
 

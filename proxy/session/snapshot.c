@@ -77,9 +77,10 @@ static void load_certificate(struct snapshot *snapshot, size_t i, struct problem
 	snapshot->certificates[i] =
 	    snapshot->signer ? certs_load_public(chain, snapshot->signer, (uint32_t)i, &why)
 	                     : certs_load(chain, config->options.key, &why);
-	if (snapshot->certificates[i])
+	if (snapshot->certificates[i]) {
+		tls_certificate_set_number(snapshot->certificates[i], (uint32_t)i);
 		check_ocsp(snapshot, i, problems);
-	else
+	} else
 		problems_add(problems, snapshot->config->path, config->place,
 		    "certificate \"%s\": %s%s", config->name, room, first_step(&config->options));
 }
@@ -314,6 +315,7 @@ void snapshot_replace_certificate(
     struct snapshot *snapshot, size_t index, struct tls_certificate *certificate)
 {
 	const struct config *config = snapshot->config;
+	tls_certificate_set_number(certificate, (uint32_t)index);
 	for (size_t i = 0; i < config->num_listeners; i++)
 		for (size_t k = 0; k < config->listeners[i].num_certificates; k++)
 			if (config->listeners[i].certificates[k] == index)

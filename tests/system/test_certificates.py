@@ -110,6 +110,36 @@ def test_unknown_names_are_refused_where_the_listener_says_so(start: Start, cert
         assert closed["why"] == f'no certificate has the name "{name}"'
 
 
+@pytest.mark.parametrize(("name", "wanted"), [("x.b.test", "exact"), ("Y.B.Test", "wild"), ("unknown.test", "first"),
+                                              ("", "first")])
+@pytest.mark.parametrize("listener", ["pop3s", "pop3"])
+def test_the_closing_line_names_what_was_asked_for_and_served(serving: Popgate, name: str, wanted: str,
+                                                              listener: str) -> None:
+    served_to(serving, *(["-servername", name] if name else ["-noservername"]), listener=listener)
+    closed = serving.log.wait("session_closed")
+    assert (closed.get("server_name", ""), closed["certificate"]) == (name, wanted)
+
+
+def test_of_a_handshake_that_fails_too(start: Start, certificates: Certificates,
+                                       sections: dict[str, Config]) -> None:
+    gate = start(before_no_store(certificates, sections))
+    with pytest.raises(ssl.SSLError), Raw(gate.port("pop3s"), ssl.create_default_context(), name="b.test"):
+        pass
+    closed = gate.log.wait("session_closed", reason="tls_failed")
+    assert (closed["server_name"], closed["certificate"]) == ("b.test", "wild")
+    served_to(gate, "-servername", "c.test", TLS12, "-cipher", "AES128-SHA")
+    closed = gate.log.wait("session_closed", server_name="c.test")
+    assert closed["reason"] == "tls_failed" and "certificate" not in closed
+
+
+def test_a_hostile_name_is_escaped_and_crowds_out_nothing(serving: Popgate) -> None:
+    name = "\x01\"\n\x7f" + 251 * "\x1f"
+    served_to(serving, "-servername", name)
+    closed = serving.log.wait("session_closed")
+    assert closed["certificate"] == "first" and "ms" in closed and "reason" in closed
+    assert closed["server_name"] == name
+
+
 def test_each_listener_serves_the_certificates_of_its_own_list(start: Start, certificates: Certificates,
                                                                sections: dict[str, Config]) -> None:
     config = before_no_store(certificates, sections)
