@@ -184,7 +184,7 @@ void tls_feed_end(struct tls *tls)
 // Who has found the reason before BoringSSL knows it best.
 static void note_error(struct tls *tls)
 {
-	const char *error = tls_last_error();
+	const char *error = tls->server ? tls_last_error_of_client() : tls_last_error();
 	if (!tls->error)
 		tls->error = error;
 }
@@ -241,6 +241,14 @@ static enum tls_result take_hello(struct tls *tls)
 	return tls->error ? TLS_FAILED : TLS_OK;
 }
 
+// What a client says of it is better than what comes of reading that.
+static void prefer_alert(struct tls *tls, struct str read)
+{
+	const char *alert = tls->server ? tls_plain_alert(read) : NULL;
+	if (alert)
+		tls->error = alert;
+}
+
 bool tls_has_hello(const struct tls *tls)
 {
 	return tls->ssl;
@@ -256,7 +264,10 @@ enum tls_result tls_handshake(struct tls *tls)
 			return hello;
 	}
 	ERR_clear_error();
+	struct str fed = tls->fed;
 	enum tls_result result = result_of(tls, SSL_do_handshake(tls->ssl));
+	if (result == TLS_FAILED)
+		prefer_alert(tls, str_take(fed, fed.len - tls->fed.len));
 	if (result == TLS_OK && !tls_resumption_is_good(tls))
 		return TLS_FAILED;
 	return result == TLS_ENDED ? TLS_FAILED : result;

@@ -21,6 +21,43 @@ const char *tls_last_error(void)
 	return reason ? reason : "unknown TLS error";
 }
 
+static const struct {
+	int reason;
+	const char *sentence;
+} errors[] = {
+#define TLS_ERROR(reason, sentence) {SSL_R_##reason, sentence " (" #reason ")"},
+#include "proxy/net/tls_errors.def"
+#undef TLS_ERROR
+};
+
+static const char *sentence_of(int reason)
+{
+	for (size_t i = 0; i < sizeof(errors) / sizeof(errors[0]); i++)
+		if (errors[i].reason == reason)
+			return errors[i].sentence;
+	return NULL;
+}
+
+const char *tls_last_error_of_client(void)
+{
+	uint32_t error = ERR_peek_last_error();
+	const char *word = tls_last_error();
+	const char *sentence =
+	    ERR_GET_LIB(error) == ERR_LIB_SSL ? sentence_of(ERR_GET_REASON(error)) : NULL;
+	return sentence ? sentence : word;
+}
+
+const char *tls_plain_alert(struct str read)
+{
+	enum { RECORD = 7, DESCRIPTION = 6 };
+	struct str record = str_drop(read, read.len > RECORD ? read.len - RECORD : 0);
+	bool is_alert = record.len == RECORD && record.at[0] == SSL3_RT_ALERT &&
+	                record.at[1] == SSL3_VERSION_MAJOR && !record.at[3] && record.at[4] == 2 &&
+	                record.at[5] == SSL3_AL_FATAL;
+	return is_alert ? sentence_of(SSL_AD_REASON_OFFSET + (uint8_t)record.at[DESCRIPTION])
+	                : NULL;
+}
+
 SSL_CTX *tls_context_new(const struct tls_strength *strength, struct text *why)
 {
 	SSL_CTX *ctx = SSL_CTX_new(TLS_with_buffers_method());

@@ -79,6 +79,14 @@ struct tls {
 // Why BoringSSL refused something, as a static string; its queue is empty then.
 const char *tls_last_error(void);
 
+// The same of a handshake with a client, as a sentence where there is one for it.
+const char *tls_last_error_of_client(void);
+
+// What a client says with an alert that is not encrypted, when the bytes read last are one
+// and there is a sentence for it; else NULL.  With TLS 1.3 OpenSSL's client says so that
+// it refuses a certificate, and BoringSSL tries to decrypt it.
+const char *tls_plain_alert(struct str read);
+
 // A context with versions and suites of this strength, and our groups; NULL with the
 // reason in *why.
 SSL_CTX *tls_context_new(const struct tls_strength *strength, struct text *why);

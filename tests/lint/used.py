@@ -26,6 +26,7 @@ USES = {
     "proxy/commands.def": ("COMMAND", r"\b{3}\("),
     "proxy/config/options.def": ("OPTION|REQUIRED|KEYWORD", r"(\.|->){1}_?\b"),
     "proxy/config/types.def": ("TYPE", r"^(?:OPTION|REQUIRED|KEYWORD)\(\w+, \w+, {0},"),
+    "proxy/net/tls_errors.def": None,
     "proxy/net/tls_suites.def": None,
     "proxy/pop3/mechanisms.def": ("MECHANISM", r"\b{3}\("),
     "proxy/pop3/replies.def": ("REPLY", r"\bREPLY_{0}\b|^REASON\(\w+, {0},"),

@@ -1,0 +1,93 @@
+"""What the log says of a handshake that failed: a sentence, and behind it the word that BoringSSL has for it."""
+
+import ssl
+import struct
+import subprocess
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from certs import Certificates
+from clients import DEADLINE, Raw
+from popgate import Popgate, site
+
+Start = Callable[..., Popgate]
+
+
+def begin(start: Start, certificates: Certificates, **defaults: Any) -> Popgate:
+    return start(site(certificates, 1, workers=1, defaults=defaults))
+
+
+def why(gate: Popgate) -> str:
+    return str(gate.log.wait("session_closed", reason="tls_failed")["why"])
+
+
+@pytest.mark.parametrize(("options", "wanted"), [
+    (["-tls1_2", "-cipher", "AES128-SHA"], "the client has no cipher suite that is allowed here and fits the "
+     "certificate's key; very old programs need tls_profile: legacy, or legacy-tls in login_exceptions "
+     "(NO_SHARED_CIPHER)"),
+    (["-tls1_1", "-cipher", "ALL:@SECLEVEL=0"], "the client has no version of TLS that tls_profile and tls_min allow; "
+     "very old programs need tls_profile: legacy, or legacy-tls in login_exceptions (UNSUPPORTED_PROTOCOL)"),
+    (["-alpn", "imap,http/1.1"], "the client offers protocols (ALPN), and pop3 is not among them "
+     "(NO_APPLICATION_PROTOCOL)"),
+    (["-tls1_3", "-groups", "P-521"], "the client has no group for the key exchange that is allowed here "
+     "(NO_SHARED_GROUP)"),
+    (["-tls1_3", "-sigalgs", "RSA-PSS+SHA256"], "the client takes no signature that the certificate's key can make; "
+     "serve a certificate of another kind beside it (ECDSA, RSA) (NO_COMMON_SIGNATURE_ALGORITHMS)"),
+    (["-tls1_2", "-verify_return_error"], "the client does not know the authority behind our certificate; see popgate "
+     "cert check (TLSV1_ALERT_UNKNOWN_CA)"),
+    (["-tls1_3", "-verify_return_error"], "the client does not know the authority behind our certificate; see popgate "
+     "cert check (TLSV1_ALERT_UNKNOWN_CA)"),
+])
+def test_of_a_client_that_does_not_fit(start: Start, certificates: Certificates, options: list[str],
+                                       wanted: str) -> None:
+    gate = begin(start, certificates)
+    subprocess.run(["openssl", "s_client", "-connect", f"127.0.0.1:{gate.port('pop3s')}", *options], input="QUIT\n",
+                   capture_output=True, text=True, timeout=DEADLINE, check=False)
+    assert why(gate) == wanted
+
+
+@pytest.mark.parametrize(("sent", "wanted"), [
+    (b"CAPA\r\n", "what the client sent is not TLS; it may be set up for no TLS, or for STLS (port 110) "
+     "(WRONG_VERSION_NUMBER)"),
+    (b"\x16\x03\x01\x00\x04\x01\x00\x00\x00", "a message of the client's is malformed (DECODE_ERROR)"),
+    (b"\x14\x03\x01\x00\x01\x01", "the client sent a record out of turn (UNEXPECTED_RECORD)"),
+])
+def test_of_what_is_no_hello(start: Start, certificates: Certificates, sent: bytes, wanted: str) -> None:
+    gate = begin(start, certificates)
+    with Raw(gate.port("pop3s")) as client:
+        client.send(sent)
+        client.read_to_end()
+    assert why(gate) == wanted
+
+
+@pytest.mark.parametrize(("alert", "wanted"), [
+    (40, "found nothing that both sides allow (SSLV3_ALERT_HANDSHAKE_FAILURE)"),
+    (42, "refuses our certificate as a bad one; see popgate cert check (SSLV3_ALERT_BAD_CERTIFICATE)"),
+    (45, "to the client our certificate has expired, or is not valid yet; see popgate cert check, and the client's "
+         "clock (SSLV3_ALERT_CERTIFICATE_EXPIRED)"),
+    (46, "refuses our certificate, for a reason that it keeps to itself; see popgate cert check "
+         "(SSLV3_ALERT_CERTIFICATE_UNKNOWN)"),
+    (110, "TLSV1_ALERT_UNSUPPORTED_EXTENSION"),
+])
+def test_of_what_the_client_says(start: Start, certificates: Certificates, alert: int, wanted: str) -> None:
+    """The last one has no sentence."""
+    gate = begin(start, certificates)
+    with Raw(gate.port("pop3s")) as client:
+        client.send(struct.pack("!BHHBB", 21, 0x303, 2, 2, alert))
+        client.read_to_end()
+    said = why(gate)
+    assert said == wanted or said == f"the client {wanted}"
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+def test_of_a_client_without_a_certificate(start: Start, certificates: Certificates, version: ssl.TLSVersion) -> None:
+    config = site(certificates, 1, workers=1)
+    config["listeners"]["pop3s"] |= {"client_certs": "required", "client_ca": certificates.chain("ca")}
+    gate = start(config)
+    context = certificates.client_context()
+    context.maximum_version = version
+    with pytest.raises((ssl.SSLError, ConnectionError)), Raw(gate.port("pop3s"), context) as client:
+        client.read_to_end()
+    assert why(gate) == ("the client has shown no certificate, and client_certs is required "
+                         "(PEER_DID_NOT_RETURN_A_CERTIFICATE)")
