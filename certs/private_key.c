@@ -127,6 +127,16 @@ struct evp_pkey_st *private_key_load_descriptor(int fd, const char *path, struct
 	return key;
 }
 
+bool private_key_is_exposed(const char *path, mode_t *out_mode)
+{
+	struct stat status;
+	if (stat(path, &status) < 0 || !S_ISREG(status.st_mode) ||
+	    !(status.st_mode & (S_IROTH | S_IWOTH)))
+		return false;
+	*out_mode = status.st_mode & (S_IRWXU | S_IRWXG | S_IRWXO);
+	return true;
+}
+
 void private_key_print(const struct evp_pkey_st *key, struct buf *out)
 {
 	BIO *bio = BIO_new(BIO_s_mem());

@@ -1,9 +1,11 @@
 // private_key.h: the private key of a certificate: made, read, written.
 //
-// Called by `popgate cert`.  Keys are BoringSSL's EVP_PKEY, which wipes itself;
+// Called by `popgate cert`, and for what is served.  Keys are BoringSSL's EVP_PKEY, which wipes itself;
 // who gets one frees it with private_key_free.  Nothing here prints a key.
 #ifndef POPGATE_CERTS_PRIVATE_KEY_H
 #define POPGATE_CERTS_PRIVATE_KEY_H
+
+#include <sys/stat.h>
 
 #include "proxy/base/buf.h"
 #include "proxy/base/text.h"
@@ -31,6 +33,10 @@ struct evp_pkey_st *private_key_load(const char *path, struct text *why);
 
 // The same of an open file; the path is for messages.
 struct evp_pkey_st *private_key_load_descriptor(int fd, const char *path, struct text *why);
+
+// Whether everybody on this machine may read or write the file; its permissions then
+// stand in *out_mode.  A group is the administrator's choice.
+bool private_key_is_exposed(const char *path, mode_t *out_mode);
 
 // Appends the key in PEM form (PKCS #8, RFC 5958); the buffer wipes itself.
 void private_key_print(const struct evp_pkey_st *key, struct buf *out);

@@ -4,8 +4,6 @@
 // another has found.
 #include "certs/survey.h"
 
-#include <sys/stat.h>
-
 #include <openssl/err.h>
 #include <openssl/nid.h>
 #include <openssl/x509v3.h>
@@ -97,9 +95,9 @@ static void check_key_mismatch(struct surveying *s)
 
 static void check_key_exposed(struct surveying *s)
 {
-	struct stat status;
+	mode_t mode;
 	const char *path = s->question->key_path;
-	if (path && stat(path, &status) == 0 && status.st_mode & (S_IROTH | S_IWOTH))
+	if (path && private_key_is_exposed(path, &mode))
 		survey_add(s->survey, FINDING_key_exposed, "%s", path);
 }
 

@@ -2,6 +2,7 @@
 // certificates_watch.h.
 #include "proxy/server/certificates_watch.h"
 
+#include <limits.h>
 #include <stdlib.h>
 #include <time.h>
 #include <unistd.h>
@@ -9,6 +10,7 @@
 #include "certs/leaf.h"
 #include "certs/load.h"
 #include "certs/parcel.h"
+#include "certs/private_key.h"
 #include "proxy/base/die.h"
 #include "proxy/base/log.h"
 #include "proxy/server/channel.h"
@@ -106,6 +108,25 @@ static void check_end(const struct snapshot *snapshot, size_t i)
 		log_end(&line);
 	}
 	leaf_done(&leaf);
+}
+
+// As often as the files are another: at a start and a reload too.
+static void check_exposed(const struct snapshot *snapshot, size_t i)
+{
+	const struct certificate_config *config = &snapshot->config->certificates[i];
+	const char *path = config->options.key;
+	char room[PATH_MAX + 32];
+	struct text text = TEXT(room);
+	struct log_line line;
+	mode_t mode;
+	if (!private_key_is_exposed(path, &mode))
+		return;
+	text_addf(&text, "mode %04o; do: chmod 600 %s", (unsigned)mode, path);
+	log_begin(&line, LOG_key_exposed);
+	log_str(&line, "certificate", str_of(config->name));
+	log_str(&line, "path", str_of(path));
+	log_str(&line, "why", text_str(&text));
+	log_end(&line);
 }
 
 // ---- sending ------------------------------------------------------------
@@ -263,6 +284,7 @@ static void judge(
 	if (!is_taken && generation->keys && !keys_process_runs(generation->keys))
 		return; // it will be asked again
 	pair->judged = mark;
+	check_exposed(generation->snapshot, i);
 	if (is_taken)
 		forgive(pair);
 	else

@@ -24,6 +24,12 @@ class Pair:
         return cls(name, Path(certificates.chain(name)).read_text(), Path(certificates.key(name)).read_text())
 
 
+def write_private(path: Path, content: str) -> None:
+    """As tools write keys: nobody else may read the file."""
+    path.touch(mode=0o600)
+    path.write_text(content)
+
+
 class Place:
     """Where popgate looks for a pair: links, as certbot has them, with the files in another folder."""
 
@@ -41,7 +47,7 @@ class Place:
 
     def in_archive(self, content: str) -> Path:
         path = self.archive / f"{next(self._versions)}.pem"
-        path.write_text(content)
+        write_private(path, content)
         return path
 
 
@@ -89,7 +95,7 @@ def over_chain_first(place: Place, pair: Pair) -> Steps:
 
 def rename(path: Path, content: str) -> None:
     new = path.with_suffix(".new")
-    new.write_text(content)
+    write_private(new, content)
     new.rename(path)
 
 
@@ -110,7 +116,7 @@ def mv_folder(place: Place, pair: Pair) -> Steps:
     """The folder as a whole: there is none for a moment."""
     new, old = place.live.with_name("new"), place.live.with_name("old")
     new.mkdir(mode=0o700)
-    (new / place.key.name).write_text(pair.key)
+    write_private(new / place.key.name, pair.key)
     (new / place.chain.name).write_text(pair.chain)
     place.live.rename(old)
     yield

@@ -18,7 +18,7 @@ from certs import Certificates, make_intermediate
 from clients import Raw, until_it_works
 from popgate import Config, Event, Popgate, is_sanitized, site
 from proc import Usage, memory, usage, wait_gone
-from renewing import WAYS, Pair, Place, renew
+from renewing import WAYS, Pair, Place, renew, write_private
 from stores import Dovecot
 
 Start = Callable[..., Popgate]
@@ -158,6 +158,32 @@ def test_a_key_of_before_a_reload_is_in_no_memory(start: Start, config: Config, 
     assert_served(gate, certificates, pairs[2])
     assert holders_of(new, pids) == pids
     assert not holders_of(old, pids)
+
+
+# ---- keys that everybody may read
+
+
+def test_a_key_that_everybody_may_read_is_told_once_for_each_change(start: Start, config: Config,
+                                                                    certificates: Certificates, place: Place,
+                                                                    pairs: list[Pair]) -> None:
+    place.key.chmod(0o644)
+    gate = start(config)
+    gate.expect("key_exposed")
+    event = gate.log.wait("key_exposed")
+    assert (event["level"], event["certificate"], event["path"]) == ("warn", "renewed", str(place.key))
+    assert event["why"] == f"mode 0644; do: chmod 600 {place.key}"
+    gate.reload()
+    gate.log.wait("key_exposed", count=2)
+    mark = gate.log.mark()
+    renew(place, pairs[1])
+    wait_replaced(gate, certificates, pairs[1], mark)
+    place.key.chmod(0o640)
+    mark = gate.log.mark()
+    renew(place, pairs[2])
+    wait_replaced(gate, certificates, pairs[2], mark)
+    assert not gate.log.all("key_exposed", since=mark) and len(gate.log.all("key_exposed")) == 2
+    place.key.chmod(0o602)
+    assert gate.log.wait("key_exposed", since=mark)["why"] == f"mode 0602; do: chmod 600 {place.key}"
 
 
 # ---- what is not taken
@@ -316,7 +342,7 @@ def spoil_first(place: Place, pairs: list[Pair], number: int) -> None:
 
 def rename_over(path: Path, content: str) -> None:
     new = path.with_suffix(".bad")
-    new.write_text(content)
+    write_private(new, content)
     new.rename(path)
 
 
