@@ -50,10 +50,17 @@ void leaf_read(struct str der, struct leaf *out_leaf)
 	SHA256((const uint8_t *)der.at, der.len, out_leaf->fingerprint);
 	if (x509) {
 		read_names(x509, out_leaf);
+		out_leaf->not_before = seconds_of(X509_get0_notBefore(x509));
 		out_leaf->not_after = seconds_of(X509_get0_notAfter(x509));
 	}
 	X509_free(x509);
 	ERR_clear_error();
+}
+
+bool leaf_ends_soon(int64_t not_before, int64_t not_after, int64_t now, int64_t warning_s)
+{
+	int64_t left_s = not_after - now;
+	return left_s >= 0 && left_s <= warning_s && left_s <= (not_after - not_before) / 3;
 }
 
 void leaf_done(struct leaf *leaf)

@@ -1,7 +1,7 @@
 // leaf.h: what is read in a certificate of ours.
 //
 // Pure.  Who calls it: what makes certificates to serve (load.h), and what tells of them
-// in the log.
+// in the log and by `popgate cert check`.
 #ifndef POPGATE_CERTS_LEAF_H
 #define POPGATE_CERTS_LEAF_H
 
@@ -15,8 +15,15 @@ struct leaf {
 	uint8_t end_point[END_POINT_MAX];
 	size_t end_point_len;
 	uint8_t fingerprint[LEAF_FINGERPRINT]; // SHA-256 of the certificate
-	int64_t not_after;                     // its last second, by unix time
+	int64_t not_before, not_after;         // its first and last second, by unix time
 };
+
+enum { LEAF_WARNING_S = 30 * 24 * 60 * 60 }; // where no certificate_warning is to be had
+
+// Whether it is time to warn of the end, which is not there yet: for the time of
+// `warning_s` before it, and of a certificate that lives shortly in its last third, which
+// is when tools renew it.  Times in seconds, by unix time.
+bool leaf_ends_soon(int64_t not_before, int64_t not_after, int64_t now, int64_t warning_s);
 
 // Reads DER.  It is the caller's, until leaf_done.
 void leaf_read(struct str der, struct leaf *out_leaf);

@@ -1,7 +1,7 @@
 // private_key.h: the private key of a certificate: made, read, written.
 //
-// Called by `popgate cert`, and for what is served.  Keys are BoringSSL's EVP_PKEY, which wipes itself;
-// who gets one frees it with private_key_free.  Nothing here prints a key.
+// Called by `popgate cert`, and for what is served.  Keys are BoringSSL's EVP_PKEY, which wipes
+// itself; who gets one frees it with private_key_free.  Nothing here prints a key.
 #ifndef POPGATE_CERTS_PRIVATE_KEY_H
 #define POPGATE_CERTS_PRIVATE_KEY_H
 

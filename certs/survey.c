@@ -10,6 +10,7 @@
 
 #include "certs/authorities.h"
 #include "certs/chain.h"
+#include "certs/leaf.h"
 #include "certs/private_key.h"
 #include "certs/subject.h"
 #include "proxy/config/problems.h"
@@ -132,13 +133,6 @@ static void check_key(struct surveying *s)
 
 // ---- times --------------------------------------------------------------
 
-// A certificate that lives shortly is renewed in its last third.
-static bool is_soon(int64_t from, int64_t until, int64_t now)
-{
-	int64_t left = until - now;
-	return left < SURVEY_DAYS_SOON * DAY && left < (until - from) / 3;
-}
-
 static void check_times(struct surveying *s)
 {
 	int64_t from = subject_time(X509_get0_notBefore(s->leaf)), now = s->question->now;
@@ -147,7 +141,7 @@ static void check_times(struct surveying *s)
 		survey_add(s->survey, FINDING_expired, "on %s", time_of(until).at);
 	else if (now < from)
 		survey_add(s->survey, FINDING_not_yet_valid, "only from %s", time_of(from).at);
-	else if (is_soon(from, until, now))
+	else if (leaf_ends_soon(from, until, now, s->question->warning_s))
 		survey_add(s->survey, FINDING_expires_soon, "in %d days, on %s",
 		    (int)((until - now) / DAY), time_of(until).at);
 }

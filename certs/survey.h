@@ -14,7 +14,7 @@ enum finding_token {
 };
 #undef FINDING
 
-enum { SURVEY_MAX = 128, SURVEY_DETAIL = 400, SURVEY_DAYS_SOON = 30 };
+enum { SURVEY_MAX = 128, SURVEY_DETAIL = 400 };
 
 struct finding_row {
 	const char *token;
@@ -41,7 +41,8 @@ struct survey_question {
 	const char *ca_path;  // NULL: AUTHORITIES_OF_SYSTEM
 	const char *const *names;
 	size_t num_names;
-	int64_t now; // seconds since 1970
+	int64_t now;       // seconds since 1970
+	int64_t warning_s; // as leaf_ends_soon has it
 };
 
 // Adds to *out what is found.  False with the reason in *why when a file cannot be

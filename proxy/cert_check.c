@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "certs/leaf.h"
 #include "certs/naming.h"
 #include "certs/survey.h"
 #include "proxy/base/addr.h"
@@ -132,6 +133,14 @@ static void print_survey(const struct survey *survey, const char *chain_path)
 		    survey->num ? ", but there are remarks" : "");
 }
 
+// As the log of what the configuration says goes by it.
+static int64_t warning_of(const struct cert_command *command)
+{
+	enum { MS_PER_S = 1000 };
+	return command->config ? (int64_t)(command->config->site.certificate_warning / MS_PER_S)
+	                       : LEAF_WARNING_S;
+}
+
 static bool check_pair(const struct cert_command *command, const char *chain, const char *key,
     const struct names *names, struct survey *survey)
 {
@@ -144,6 +153,7 @@ static bool check_pair(const struct cert_command *command, const char *chain, co
 	    .names = (const char *const *)names->at,
 	    .num_names = names->num,
 	    .now = command->now,
+	    .warning_s = warning_of(command),
 	};
 	if (!survey_files(&question, survey, &why))
 		return verbs_complain("%s", room);

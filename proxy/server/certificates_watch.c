@@ -91,19 +91,20 @@ static void log_refused(const struct snapshot *snapshot, size_t i, const char *w
 	log_end(&line);
 }
 
-// When it has ended, or will within the time of certificate_warning.
+// When it has ended, or will soon.
 static void check_end(const struct snapshot *snapshot, size_t i)
 {
 	const struct config *config = snapshot->config;
 	struct log_line line;
 	struct leaf leaf = leaf_of(snapshot->certificates[i]);
-	int64_t left_s = leaf.not_after - (int64_t)time(NULL);
-	if (left_s <= (int64_t)(config->site.certificate_warning / MS_PER_S)) {
-		begin(&line, left_s > 0 ? LOG_certificate_expires : LOG_certificate_expired,
+	int64_t now = time(NULL), left_s = leaf.not_after - now;
+	int64_t warning_s = (int64_t)(config->site.certificate_warning / MS_PER_S);
+	if (left_s < 0 || leaf_ends_soon(leaf.not_before, leaf.not_after, now, warning_s)) {
+		begin(&line, left_s >= 0 ? LOG_certificate_expires : LOG_certificate_expired,
 		    &config->certificates[i]);
 		log_names(&line, &leaf);
 		log_not_after(&line, &leaf);
-		if (left_s > 0)
+		if (left_s >= 0)
 			log_u64(&line, "days", (uint64_t)left_s / DAY_S);
 		log_end(&line);
 	}

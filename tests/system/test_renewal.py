@@ -16,7 +16,8 @@ from pathlib import Path
 import pytest
 from certs import Certificates, make_intermediate
 from clients import Raw, until_it_works
-from popgate import Config, Event, Popgate, is_sanitized, site
+from issuers import Issuer, Kind
+from popgate import Config, Event, Popgate, is_sanitized, run_command, site
 from proc import Usage, memory, usage, wait_gone
 from renewing import WAYS, Pair, Place, renew, write_private
 from stores import Dovecot
@@ -272,11 +273,26 @@ def test_the_same_pair_again_is_no_news(gate: Popgate, certificates: Certificate
     assert len(gate.log.all("certificate_replaced")) == 1
 
 
+# ---- certificates that end
+
+
+@pytest.fixture(name="lived")
+def fixture_lived(workdir: Path) -> Callable[[float, float], Pair]:
+    """A pair that has been valid for so many days, and will be for so many more."""
+    issuer = Issuer(workdir / "issuer")
+
+    def make(since: float, left: float) -> Pair:
+        issuer.make("lived", Kind(names=NAMES, start=-since, end=left))
+        return Pair("lived", issuer.text("lived", "intermediate"), issuer.path("lived.key").read_text())
+
+    return make
+
+
 def test_a_certificate_that_ends_is_told_at_the_start_and_when_it_is_put_there(
-        start: Start, config: Config, certificates: Certificates, place: Place) -> None:
-    for name, days in (("nearly", 10), ("over", -1)):
-        certificates.issue(name, NAMES, days=days)
-    renew(place, Pair.of(certificates, "nearly"))
+        start: Start, config: Config, certificates: Certificates, place: Place,
+        lived: Callable[[float, float], Pair]) -> None:
+    certificates.issue("over", NAMES, days=-1)
+    renew(place, lived(80, 10))
     gate = start(config)
     gate.expect("certificate_expires", "certificate_expired")
     event = gate.log.wait("certificate_expires")
@@ -285,14 +301,22 @@ def test_a_certificate_that_ends_is_told_at_the_start_and_when_it_is_put_there(
     assert gate.log.wait("certificate_expired")["names"] == "localhost pop.test"
 
 
-def test_how_early_a_warning_comes_can_be_said(start: Start, config: Config, certificates: Certificates,
-                                               place: Place, pairs: list[Pair]) -> None:
-    config["certificate_warning"] = "365d"
+@pytest.mark.parametrize(("since", "left", "warning", "is_told"), [
+    (61, 29, "30d", True), (59, 31, "30d", False),                           # of 90 days
+    (4.1, 1.9, "30d", True), (3.9, 2.1, "30d", False), (0, 6, "30d", False),  # of 6 days
+    (300, 98, "30d", False), (300, 98, "100d", True), (200, 198, "365d", False)])
+def test_the_log_and_the_check_warn_at_the_same_time(start: Start, config: Config, place: Place,
+                                                     lived: Callable[[float, float], Pair], since: float, left: float,
+                                                     warning: str, is_told: bool) -> None:
+    config["certificate_warning"] = warning
+    renew(place, lived(since, left))
     gate = start(config)
-    gate.expect("certificate_expires")
-    assert gate.log.wait("certificate_expires")["days"] in (89, 90)
-    renew(place, pairs[1])
-    gate.log.wait("certificate_expires", count=2)
+    done = run_command("cert", "check", "renewed", "-c", str(gate.config_file))
+    assert not done.stderr and ("\nremark expires_soon: " in f"\n{done.stdout}") == is_told
+    if is_told:
+        gate.expect("certificate_expires")
+        assert gate.log.wait("certificate_expires")["days"] == int(left)
+    gate.reload()  # any warning of the start was before that
 
 
 # ---- a year in a minute
