@@ -165,6 +165,25 @@ void snapshot_ask_for_certificates(const struct snapshot *snapshot, size_t liste
 	tls_server_ask_for_certificates(snapshot->servers[listener], &certificates);
 }
 
+// Which of the two files cannot be used: where all is well without lists, theirs.
+static enum listener_option wrong_file_of(const struct listener_options *options)
+{
+	char room[1024];
+	struct text why = TEXT(room);
+	struct client_trust *without = client_trust_load(options->client_ca, "", 0, &why);
+	bool is_good = without;
+	client_trust_free(&without);
+	return is_good ? LISTENER_OPTION_client_crl : LISTENER_OPTION_client_ca;
+}
+
+static void complain_of_client_trust(const struct config *config,
+    const struct listener_config *listener, const char *why, struct problems *problems)
+{
+	enum listener_option option = wrong_file_of(&listener->options);
+	problems_add(problems, config->path, listener->places[option], "%s: %s",
+	    option == LISTENER_OPTION_client_crl ? "client_crl" : "client_ca", why);
+}
+
 static void load_client_trust(struct snapshot *snapshot, size_t i, struct problems *problems)
 {
 	char room[1024];
@@ -179,8 +198,7 @@ static void load_client_trust(struct snapshot *snapshot, size_t i, struct proble
 	if (snapshot->client_trusts[i])
 		snapshot_ask_for_certificates(snapshot, i);
 	else
-		problems_add(problems, snapshot->config->path,
-		    listener->places[LISTENER_OPTION_client_ca], "client_certs: %s", room);
+		complain_of_client_trust(snapshot->config, listener, room, problems);
 }
 
 bool snapshot_take_client_trust(struct snapshot *snapshot, int fd, struct text *why)

@@ -573,10 +573,14 @@ def test_files_that_cannot_be_used_are_named(workdir: Path, authority: Authority
     authority.revocations()
     between.revocations()
     config = workdir / "popgate.yaml"
-    config.write_text(json.dumps(configure(client_ca=str(here / ca), client_crl=str(here / crl) if crl else "")))
+    content = configure(client_ca=str(here / ca), client_crl=str(here / crl) if crl else "")
+    config.write_text(json.dumps(content, indent=1))
     done = run_command("check", "-c", str(config))
     assert done.returncode == 1
-    assert f"client_certs: {why.format(here)}\n" in done.stderr
+    option = "client_crl" if crl else "client_ca"
+    line, = [number for number, line in enumerate(config.read_text().splitlines(), 1) if f'"{option}": ' in line]
+    column = config.read_text().splitlines()[line - 1].index(": ") + 3
+    assert f"{config}:{line}:{column}: {option}: {why.format(here)}\n" in done.stderr
 
 
 # ---- real clients
