@@ -13,6 +13,7 @@
 #include "certs/authorities.h"
 #include "certs/chain.h"
 #include "certs/draft.h"
+#include "certs/kept.h"
 #include "certs/pem.h"
 #include "certs/private_key.h"
 #include "certs/subject.h"
@@ -227,7 +228,7 @@ static const char *compare_with_old(struct installing *in)
 	bundle_done(&old.bundle);
 	private_key_free(&old.key);
 	ERR_clear_error();
-	return fits ? ".old" : ".unfit";
+	return fits ? KEPT_OLD : KEPT_UNFIT;
 }
 
 static void print_chain(const struct chain *chain, struct buf *out)
@@ -327,17 +328,24 @@ static bool replace_both(struct installing *in)
 	return false;
 }
 
+static bool sync_folders(struct installing *in)
+{
+	return draft_sync_folder(in->key_target.path, in->why) &&
+	       draft_sync_folder(in->chain_target.path, in->why);
+}
+
+// The old pair is kept for good before any of it is replaced: whatever of that a power
+// cut undoes, there is a way back.
 static bool put_in_place(struct installing *in)
 {
 	sigset_t all, before;
-	if (!keep_old(in, &in->chain_target) || !keep_old(in, &in->key_target))
+	if (!keep_old(in, &in->chain_target) || !keep_old(in, &in->key_target) || !sync_folders(in))
 		return false;
 	sigfillset(&all);
 	sigprocmask(SIG_BLOCK, &all, &before);
 	bool replaced = replace_both(in);
 	sigprocmask(SIG_SETMASK, &before, NULL);
-	return replaced && draft_sync_folder(in->key_target.path, in->why) &&
-	       draft_sync_folder(in->chain_target.path, in->why);
+	return replaced && sync_folders(in);
 }
 
 static bool judge(struct installing *in)

@@ -4,7 +4,9 @@
 // found good and lies written on the same disk.  Then each of the two files comes into
 // its place in one step (rename(2)), the two at once but for some microseconds, in
 // which no signal ends the process; should the second not come, the first goes back.
-// The old pair stays beside as FILE.old.
+// The old pair stays beside as FILE.old, and does so on the disk before the first of the
+// two steps: a power cut between them leaves half of each, and popgate, which refuses
+// that, says what brings the old pair back (kept.h).
 //
 // Not taken: one folder per pair and a symbolic link that is changed, which would
 // replace both in one step: the places are the configuration's.

@@ -8,6 +8,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "certs/kept.h"
 #include "proxy/base/die.h"
 #include "proxy/base/file.h"
 #include "proxy/base/log.h"
@@ -23,6 +24,7 @@ enum {
 	BACKOFF_MAX_MS = 10 * 1000,
 	SETTLED_MS = 10 * 1000, // one that lived so long was no failed start
 	END_MS = 1000,          // for one that nobody needs to end by itself
+	WHY_ROOM = 2048,        // with several paths in it
 };
 
 // ---- files --------------------------------------------------------------
@@ -59,9 +61,10 @@ static struct key_file file_of(
 	};
 }
 
-static void refuse(const char *name, struct str why)
+static void refuse(const struct key_file *file, struct text *why)
 {
-	log_why(LOG_key_refused, "certificate \"%s\": %.*s", name, STR_ARG(why));
+	kept_print_way_back(file->chain_path, file->key_path, why);
+	log_why(LOG_key_refused, "certificate \"%s\": %.*s", file->name, STR_ARG(text_str(why)));
 }
 
 static bool open_files(struct keys_process *keys, const struct snapshot *snapshot)
@@ -71,7 +74,7 @@ static bool open_files(struct keys_process *keys, const struct snapshot *snapsho
 	keys->num_files = config->num_certificates;
 	keys->files = xcalloc(keys->num_files, sizeof(*keys->files));
 	for (size_t i = 0; i < keys->num_files; i++) {
-		char room[512];
+		char room[WHY_ROOM];
 		struct text why = TEXT(room);
 		keys->files[i].fd = -1;
 		if (!snapshot->certificates[i])
@@ -80,7 +83,7 @@ static bool open_files(struct keys_process *keys, const struct snapshot *snapsho
 		    tls_certificate_leaf(snapshot->certificates[i]), (uint32_t)i, &why);
 		if (keys->files[i].fd >= 0)
 			continue;
-		refuse(config->certificates[i].name, text_str(&why));
+		refuse(&keys->files[i], &why);
 		all = false;
 	}
 	return all;
@@ -144,11 +147,11 @@ static bool give_all(struct keys_process *keys)
 {
 	bool all = true;
 	for (size_t i = 0; i < keys->num_files; i++) {
-		char room[1024];
+		char room[WHY_ROOM];
 		struct text why = TEXT(room);
 		if (keys->files[i].fd < 0 || give(keys, &keys->files[i], KEYS_ORDER_key, &why))
 			continue;
-		refuse(keys->files[i].name, text_str(&why));
+		refuse(&keys->files[i], &why);
 		all = false;
 	}
 	return all;

@@ -11,6 +11,7 @@
 #include "backends/route.h"
 #include "backends/verify/verify.h"
 #include "certs/client_trust.h"
+#include "certs/kept.h"
 #include "certs/load.h"
 #include "certs/ocsp.h"
 #include "certs/ticket_file.h"
@@ -21,6 +22,8 @@
 #include "proxy/base/file.h"
 #include "proxy/config/check.h"
 #include "proxy/net/signer.h"
+
+enum { CERTIFICATE_WHY = 2048 }; // with several paths in it
 
 static bool serves(const struct listener_config *listener, size_t certificate)
 {
@@ -59,18 +62,27 @@ static void check_ocsp(const struct snapshot *snapshot, size_t i, struct problem
 		    config->name, room);
 }
 
-// What to do where nobody has been before: a first start.
-static const char *first_step(const struct certificate_options *options)
+// What to do where a pair was before, and where nobody has been: a first start.
+static void add_next_step(const struct certificate_options *options, struct text *why)
 {
-	bool is_missing = access(options->chain, F_OK) && errno == ENOENT;
-	return is_missing ? "; to get one: popgate cert request; to try things out: popgate cert "
-	                    "self-signed"
-	                  : "";
+	size_t len = why->len;
+	kept_print_way_back(options->chain, options->key, why);
+	if (why->len == len && access(options->chain, F_OK) && errno == ENOENT)
+		text_add(why, STR("; to get one: popgate cert request; to try things out: popgate "
+		                  "cert self-signed"));
+}
+
+static void complain_of_pair(const struct config *config,
+    const struct certificate_config *certificate, struct text *why, struct problems *problems)
+{
+	add_next_step(&certificate->options, why);
+	problems_add(problems, config->path, certificate->place, "certificate \"%s\": %.*s",
+	    certificate->name, STR_ARG(text_str(why)));
 }
 
 static void load_certificate(struct snapshot *snapshot, size_t i, struct problems *problems)
 {
-	char room[512];
+	char room[CERTIFICATE_WHY];
 	struct text why = TEXT(room);
 	const struct certificate_config *config = &snapshot->config->certificates[i];
 	const char *chain = config->options.chain;
@@ -81,8 +93,7 @@ static void load_certificate(struct snapshot *snapshot, size_t i, struct problem
 		tls_certificate_set_number(snapshot->certificates[i], (uint32_t)i);
 		check_ocsp(snapshot, i, problems);
 	} else
-		problems_add(problems, snapshot->config->path, config->place,
-		    "certificate \"%s\": %s%s", config->name, room, first_step(&config->options));
+		complain_of_pair(snapshot->config, config, &why, problems);
 }
 
 static bool serves_any(const struct config *config)
@@ -449,14 +460,13 @@ struct snapshot *snapshot_load(const char *path, struct problems *problems)
 static void check_key(const struct config *config, const struct certificate_config *certificate,
     struct problems *problems)
 {
-	char room[512];
+	char room[CERTIFICATE_WHY];
 	struct text why = TEXT(room);
 	struct pair pair;
 	if (pair_read(certificate->options.chain, certificate->options.key, &pair, &why))
 		pair_done(&pair);
 	else
-		problems_add(problems, config->path, certificate->place, "certificate \"%s\": %s",
-		    certificate->name, room);
+		complain_of_pair(config, certificate, &why, problems);
 }
 
 void snapshot_check_keys(const struct snapshot *snapshot, struct problems *problems)

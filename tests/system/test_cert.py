@@ -549,6 +549,54 @@ def test_a_crash_at_any_point_leaves_a_pair_that_fits(place: Place) -> None:
     assert fits(place)
 
 
+def test_the_old_pair_is_kept_on_the_disk_before_it_is_replaced(place: Place) -> None:
+    place.install("leaf.pem", "intermediate.pem", "root.pem", key="leaf.key")
+    place.issue("renewed")
+    subprocess.run([required("strace", "strace"), "-o", "calls", "-e", "trace=/^(fsync|rename)", program(), "cert",
+                    *place.arguments("renewed.pem", "intermediate.pem", "root.pem", key="renewed.key")],
+                   cwd=place.folder, capture_output=True, timeout=DEADLINE, check=True,
+                   env={**os.environ, "ASAN_OPTIONS": "detect_leaks=0"})
+    calls = re.findall(r'^(?:(fsync)|rename.*, "(.*)"\))', (place.folder / "calls").read_text(), re.MULTILINE)
+    steps = [sync or name for sync, name in calls]
+    assert steps == ["fsync"] * 2 + ["site.pem.old", "site.key.old"] + ["fsync"] * 2 + ["site.key", "site.pem"] + \
+        ["fsync"] * 2
+
+
+@pytest.mark.parametrize("isolation", ["on", "off"])
+@pytest.mark.parametrize("torn", ["site.pem", "site.key"])
+def test_half_a_pair_is_told_with_what_brings_the_old_one_back(
+        start: Callable[..., Popgate], certificates: Certificates, place: Place, torn: str, isolation: str) -> None:
+    place.install("leaf.pem", "intermediate.pem", "root.pem", key="leaf.key")
+    place.issue("renewed")
+    place.install("renewed.pem", "intermediate.pem", "root.pem", key="renewed.key")
+    shutil.copy(place.folder / f"{torn}.old", place.folder / torn)  # as after a power cut between the two
+    config = {**site(certificates, 1, key_isolation=isolation),
+              "certificates": {"site": {"chain": str(place.chain), "key": str(place.key)}}}
+    file = place.folder / "popgate.conf"
+    file.write_text(json.dumps(config))
+    command = f"cp -p {place.chain}.old {place.chain} && cp -p {place.key}.old {place.key}"
+    said = f"the pair of before is still there, and comes back by: {command}"
+    assert said in run_command("check", "-c", str(file)).stderr
+    assert said in run_command("serve", "-c", str(file)).stderr
+    subprocess.run(["sh", "-c", command], check=True)
+    assert run_command("check", "-c", str(file)).returncode == 0
+    start(config)
+
+
+def test_there_is_no_way_back_to_a_pair_that_has_expired(certificates: Certificates, place: Place) -> None:
+    place.install("leaf.pem", "intermediate.pem", "root.pem", key="leaf.key")
+    place.issue("renewed")
+    place.install("renewed.pem", "intermediate.pem", "root.pem", key="renewed.key")
+    place.issuer.issue("leaf", Kind(start=-30, end=-1))
+    shutil.copy(place.issuer.path("leaf.pem"), place.folder / "site.pem.old")
+    place.key.unlink()
+    file = place.folder / "popgate.conf"
+    file.write_text(json.dumps({**site(certificates, 1), "certificates": {
+        "site": {"chain": str(place.chain), "key": str(place.key)}}}))
+    said = run_command("check", "-c", str(file)).stderr
+    assert f"cannot read the private key {place.key}: No such file" in said and ".old" not in said
+
+
 def test_when_the_second_file_does_not_come_the_first_goes_back(place: Place) -> None:
     place.install("leaf.pem", "intermediate.pem", "root.pem", key="leaf.key")
     place.issue("renewed")

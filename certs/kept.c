@@ -1,0 +1,42 @@
+// kept.c: the way back to the pair of before.  See kept.h.
+#include "certs/kept.h"
+
+#include <limits.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <openssl/pool.h>
+
+#include "certs/leaf.h"
+#include "certs/pair.h"
+
+static bool is_in_time(const char *chain_path)
+{
+	char room[512];
+	struct text why = TEXT(room);
+	struct pair pair;
+	struct leaf leaf;
+	if (!pair_read_chain(chain_path, &pair, &why))
+		return false;
+	const CRYPTO_BUFFER *der = pair.chain[0];
+	leaf_read(
+	    (struct str){(const char *)CRYPTO_BUFFER_data(der), CRYPTO_BUFFER_len(der)}, &leaf);
+	bool is_in_time = time(NULL) <= leaf.not_after;
+	leaf_done(&leaf);
+	pair_done(&pair);
+	return is_in_time;
+}
+
+void kept_print_way_back(const char *chain_path, const char *key_path, struct text *out)
+{
+	char chain_room[PATH_MAX], key_room[PATH_MAX];
+	struct text chain = TEXT(chain_room), key = TEXT(key_room);
+	text_addf(&chain, "%s" KEPT_OLD, chain_path);
+	text_addf(&key, "%s" KEPT_OLD, key_path);
+	if (chain.truncated || key.truncated || access(key_room, F_OK) != 0 ||
+	    !is_in_time(chain_room))
+		return;
+	text_addf(out,
+	    "; the pair of before is still there, and comes back by: cp -p %s %s && cp -p %s %s",
+	    chain_room, chain_path, key_room, key_path);
+}
