@@ -9,7 +9,10 @@
 #include "proxy/base/log.h"
 #include "proxy/server/clock.h"
 
-enum { LOOK_MS = 1000 };
+enum {
+	LOOK_MS = 1000,
+	REST_MS = 50, // a file is read when it was the same so long
+};
 
 static const struct config *serving_config(const struct generations *generations)
 {
@@ -98,7 +101,8 @@ static void log_read(const char *path, size_t num_keys)
 	log_end(&line);
 }
 
-// A file that cannot be used changes nothing, and is told once.
+// A file that cannot be used changes nothing, and is told once; one that has changed
+// while it was read is not judged.
 static void read_file(
     struct ticket_keys *keys, struct tickets *tickets, const struct config *config, uint64_t now_ms)
 {
@@ -106,8 +110,15 @@ static void read_file(
 	struct ticket_file file;
 	char room[512];
 	struct text why = TEXT(room);
-	keys->mark = file_mark_of(path);
-	if (ticket_file_load(path, &file, &why)) {
+	struct file_mark before = file_mark_of(path);
+	bool is_sound = ticket_file_load(path, &file, &why);
+	keys->seen = file_mark_of(path);
+	if (!file_mark_is_unchanged(&keys->seen, &before)) {
+		explicit_bzero(&file, sizeof(file));
+		return;
+	}
+	keys->mark = before;
+	if (is_sound) {
 		adopt(tickets, &file, config->site.ticket_lifetime, now_ms);
 		log_read(path, file.num_keys);
 	} else {
@@ -121,10 +132,13 @@ static void watch_file(
 {
 	if (now_ms < keys->look_ms)
 		return;
-	keys->look_ms = now_ms + LOOK_MS;
 	struct file_mark now = file_mark_of(config->site.ticket_keys);
-	if (!file_mark_is_unchanged(&now, &keys->mark))
+	bool is_new = !file_mark_is_unchanged(&now, &keys->mark);
+	bool rests = file_mark_is_unchanged(&now, &keys->seen);
+	keys->seen = now;
+	if (is_new && rests)
 		read_file(keys, tickets, config, now_ms);
+	keys->look_ms = now_ms + (is_new ? REST_MS : LOOK_MS);
 }
 
 // ---- what the supervisor calls ------------------------------------------
@@ -160,7 +174,7 @@ void ticket_keys_tick(
 	if (has_file(config)) {
 		watch_file(keys, tickets, config, now_ms);
 	} else {
-		keys->mark = (struct file_mark){0};
+		keys->mark = keys->seen = (struct file_mark){0};
 		if (now_ms >= rotation_due(tickets, config))
 			rotate(tickets, config, now_ms);
 	}

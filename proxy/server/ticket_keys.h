@@ -6,7 +6,8 @@
 // `ticket_rotation` and opens for `ticket_lifetime` after that; then nothing is left
 // of it, here or in a worker, and who recorded a session of TLS 1.2 can no longer
 // learn from us what its ticket held.  With a file, its keys and no others hold, and
-// one that is taken out of it opens nothing from then on; keys of before the option
+// one that is taken out of it opens nothing from then on; a change is read once it has
+// rested for a moment, since tools also write over a file in place; keys of before the option
 // was given or taken away open their tickets until these have expired.
 #ifndef POPGATE_PROXY_SERVER_TICKET_KEYS_H
 #define POPGATE_PROXY_SERVER_TICKET_KEYS_H
@@ -18,6 +19,7 @@
 struct ticket_keys {
 	uint64_t look_ms;      // when to look at the file again
 	struct file_mark mark; // of the file that was taken or refused last
+	struct file_mark seen; // at the last look
 };
 
 // Before the first worker starts: there is a key to seal with.
