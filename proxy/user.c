@@ -119,7 +119,7 @@ static bool try_database(
 	bool is_there = stat(place->path, &status) == 0 && status.st_size > 0;
 	if (use == DATABASE_MAKE && !is_there)
 		return true;
-	return database_prepare(place, use, why) && users_try(place, &self, key, why);
+	return database_prepare(place, use, why) && users_try(place, &self, key, NULL, why);
 }
 
 bool user_open(struct user_command *command, enum database_use use)

@@ -1,9 +1,10 @@
-// descriptor.c: one descriptor beside the bytes.  See descriptor.h.
+// descriptor.c: one descriptor beside the bytes, and all but two.  See descriptor.h.
 #include "proxy/server/descriptor.h"
 
 #include <errno.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 // Room for one, laid out as the kernel wants it.
 union descriptor_room {
@@ -54,4 +55,19 @@ ssize_t descriptor_receive(int socket, char *room, size_t size, int *out_fd)
 	if (out_fd)
 		*out_fd = n > 0 ? descriptor_in(&envelope) : -1;
 	return n;
+}
+
+static void close_between(int lower, int upper)
+{
+	if (lower + 1 < upper)
+		close_range((unsigned)lower + 1, (unsigned)upper - 1, 0);
+}
+
+void descriptor_keep_only(int one, int other)
+{
+	int lower = one < other ? one : other, upper = one < other ? other : one;
+	if (lower > STDERR_FILENO)
+		close_between(STDERR_FILENO, lower);
+	close_between(lower > STDERR_FILENO ? lower : STDERR_FILENO, upper);
+	close_range((unsigned)upper + 1, ~0U, 0);
 }

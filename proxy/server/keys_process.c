@@ -14,6 +14,7 @@
 #include "proxy/base/log.h"
 #include "proxy/net/tls.h"
 #include "proxy/server/clock.h"
+#include "proxy/server/descriptor.h"
 #include "proxy/server/generation.h"
 #include "proxy/server/keys.h"
 #include "proxy/server/keys_order.h"
@@ -159,27 +160,11 @@ static bool give_all(struct keys_process *keys)
 
 // ---- the process --------------------------------------------------------
 
-static void close_between(int lower, int upper)
-{
-	if (lower + 1 < upper)
-		close_range((unsigned)lower + 1, (unsigned)upper - 1, 0);
-}
-
-// These two, and the three that every program has.
-static void keep_only(int one, int other)
-{
-	int lower = one < other ? one : other, upper = one < other ? other : one;
-	if (lower > STDERR_FILENO)
-		close_between(STDERR_FILENO, lower);
-	close_between(lower > STDERR_FILENO ? lower : STDERR_FILENO, upper);
-	close_range((unsigned)upper + 1, ~0U, 0);
-}
-
 static _Noreturn void become_keys(
     const struct keys_process *keys, const struct generations *generations, int channel)
 {
 	generations_forget(generations);
-	keep_only(channel, log_descriptor());
+	descriptor_keep_only(channel, log_descriptor());
 	keys_run(channel, keys->num_files, &keys->identity);
 }
 

@@ -174,7 +174,7 @@ static bool start_generation(
 	struct sandbox_identity identity;
 	if (sandbox_look_up(
 	        str_of(config->site.user), str_of(config->site.group), &identity, why) &&
-	    users_watch_prepare(&supervisor->users_watch, snapshot, &identity, why) &&
+	    users_watch_prepare(&supervisor->users_watch, generations, snapshot, &identity, why) &&
 	    (!helpers_are_wanted(config) ||
 	        (helpers = helper_command_new(&config->winbind, &identity, why))) &&
 	    (plan = sockets_plan(&generations->sockets, config, num_workers, why)) &&

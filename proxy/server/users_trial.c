@@ -9,7 +9,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "proxy/base/log.h"
 #include "proxy/server/clock.h"
+#include "proxy/server/descriptor.h"
 
 enum { TRIAL_MS = 5000, REASON_ROOM = 512 };
 
@@ -32,14 +34,27 @@ static void expect_the_worst(void)
 		signal(ends[i], SIG_DFL);
 }
 
+static void forget(const struct users_trial_parent *parent)
+{
+	generations_forget(parent->generations);
+	snapshot_wipe(parent->snapshot);
+}
+
+// The key may be the snapshot's.
 static _Noreturn void open_in_child(const struct database_place *place,
-    const struct sandbox_identity *identity, const uint8_t *key, int answer)
+    const struct sandbox_identity *identity, const uint8_t *key,
+    const struct users_trial_parent *parent, int answer)
 {
 	char room[REASON_ROOM];
 	struct text why = TEXT(room);
+	uint8_t own_key[USERS_KEY_SIZE];
+	memcpy(own_key, key, sizeof(own_key));
+	if (parent)
+		forget(parent);
+	descriptor_keep_only(answer, log_descriptor());
 	expect_the_worst();
 	sandbox_enter(identity);
-	bool can_be_used = open_once(place, key, &why);
+	bool can_be_used = open_once(place, own_key, &why);
 	bool told = write(answer, room, why.len) == (ssize_t)why.len;
 	_exit(can_be_used && told ? EXIT_SUCCESS : EXIT_FAILURE);
 }
@@ -83,7 +98,7 @@ static bool judge(pid_t child, int answer, const char *path, struct text *why)
 }
 
 bool users_try(const struct database_place *place, const struct sandbox_identity *identity,
-    const uint8_t key[USERS_KEY_SIZE], struct text *why)
+    const uint8_t key[USERS_KEY_SIZE], const struct users_trial_parent *parent, struct text *why)
 {
 	int ends[2];
 	if (pipe2(ends, O_CLOEXEC) < 0) {
@@ -92,7 +107,7 @@ bool users_try(const struct database_place *place, const struct sandbox_identity
 	}
 	pid_t child = fork();
 	if (child == 0)
-		open_in_child(place, identity, key, ends[1]);
+		open_in_child(place, identity, key, parent, ends[1]);
 	close(ends[1]);
 	bool can_be_used = child > 0 && judge(child, ends[0], place->path, why);
 	if (child < 0)

@@ -8,8 +8,8 @@
 
 enum { LOOK_MS = 1000 };
 
-bool users_watch_prepare(struct users_watch *watch, const struct snapshot *snapshot,
-    const struct sandbox_identity *identity, struct text *why)
+bool users_watch_prepare(struct users_watch *watch, const struct generations *generations,
+    struct snapshot *snapshot, const struct sandbox_identity *identity, struct text *why)
 {
 	if (!snapshot->has_users)
 		return true;
@@ -20,13 +20,14 @@ bool users_watch_prepare(struct users_watch *watch, const struct snapshot *snaps
 	    .is_shared = identity->change,
 	    .group = identity->gid,
 	};
+	const struct users_trial_parent parent = {generations, snapshot};
 	watch->candidate = (struct users_mark){
 	    .database = file_mark_of(options->database),
 	    .key = file_mark_of(options->key),
 	    .is_open = true,
 	};
 	return database_prepare(&place, DATABASE_READ, why) &&
-	       users_try(&place, identity, snapshot->users_key, why);
+	       users_try(&place, identity, snapshot->users_key, &parent, why);
 }
 
 void users_watch_adopt(struct users_watch *watch)

@@ -31,7 +31,8 @@ struct users_watch {
 // Makes workers a lock file and opens users.db as they will.  False with the reason in
 // *why when they could not use it.  Waits for the file, some seconds at most.
 __attribute__((warn_unused_result)) bool users_watch_prepare(struct users_watch *watch,
-    const struct snapshot *snapshot, const struct sandbox_identity *identity, struct text *why);
+    const struct generations *generations, struct snapshot *snapshot,
+    const struct sandbox_identity *identity, struct text *why);
 
 // The generation that was prepared last serves now.
 void users_watch_adopt(struct users_watch *watch);

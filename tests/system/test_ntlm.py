@@ -3,6 +3,7 @@ who is whose; what is refused looks the same; and NTLM passed through to a store
 """
 
 import base64
+import contextlib
 import ctypes
 import hashlib
 import hmac
@@ -11,6 +12,7 @@ import mmap
 import os
 import shutil
 import signal
+import ssl
 import subprocess
 import threading
 import time
@@ -579,19 +581,53 @@ def test_a_damaged_lock_file_is_not_the_supervisors_end(gate: Popgate, users: Us
     fetched(gate, ANNA)
 
 
-def test_a_lock_that_is_held_does_not_hold_the_supervisor(gate: Popgate, users: Users) -> None:
-    gate.expect("reload_refused")
+@contextlib.contextmanager
+def held_lock(users: Users) -> Iterator[None]:
     libc = ctypes.CDLL(None)
-    mark = gate.log.mark()
     with (users.directory / "users.db-lock").open("r+b") as file, mmap.mmap(file.fileno(), 0) as lock:
         mutex = ctypes.byref(ctypes.c_char.from_buffer(lock), 8)
         libc.pthread_mutex_lock(mutex)
+        try:
+            yield
+        finally:
+            libc.pthread_mutex_unlock(mutex)
+            del mutex
+
+
+def test_a_lock_that_is_held_does_not_hold_the_supervisor(gate: Popgate, users: Users) -> None:
+    gate.expect("reload_refused")
+    mark = gate.log.mark()
+    with held_lock(users):
         gate.signal(signal.SIGHUP)
         assert "holds its lock file" in gate.log.wait("reload_refused", since=mark)["why"]
-        libc.pthread_mutex_unlock(mutex)
-        del mutex
     gate.reload()
     fetched(gate, ANNA)
+
+
+def test_who_tries_users_db_has_no_other_secrets(start: Start, certificates: Certificates, store: Versatile,
+                                                 users: Users, workdir: Path) -> None:
+    """The file, and its lock file, are others' to write to, so that it may come to act for them."""
+    key = ssl.PEM_cert_to_DER_cert(Path(certificates.key("edge")).read_text().replace("PRIVATE KEY", "CERTIFICATE"))
+    scalar = key.partition(b"\x02\x01\x01\x04\x20")[2][:32]
+    gate = start({**config_of(certificates, store, users, backend=master(workdir)), "key_isolation": "off"})
+    gate.expect("reload_refused")
+    before = proc.children(gate.pid)
+
+    def found_trier() -> int:
+        new = set(proc.children(gate.pid)) - set(before)
+        assert new and all(proc.status(pid)["NoNewPrivs"] == ["1"] for pid in new)  # it has begun
+        return new.pop()
+
+    with held_lock(users):
+        gate.signal(signal.SIGHUP)
+        trier = until_it_works(found_trier)
+        maps, memory = Path(f"/proc/{trier}/maps").read_text(), proc.memory(trier)
+        opened = proc.descriptors(trier)
+        gate.log.wait("reload_refused")
+    assert any(each in proc.memory(gate.pid) for each in (scalar, scalar[::-1]))
+    assert "popgate-tickets" in Path(f"/proc/{gate.pid}/maps").read_text() and "memfd" not in maps
+    assert not [each for each in (scalar, scalar[::-1], MASTER_PASSWORD.encode()) if each in memory]
+    assert not [name for name in opened if "memfd" in name or "socket" in name or "eventfd" in name], opened
 
 
 # ---- APOP and CRAM-MD5
