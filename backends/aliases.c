@@ -8,7 +8,7 @@
 #include <stdlib.h>
 
 #include "backends/fold.h"
-#include "backends/words.h"
+#include "proxy/base/words.h"
 #include "proxy/base/buf.h"
 #include "proxy/base/die.h"
 #include "proxy/base/file.h"

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 
 #include "backends/fold.h"
-#include "backends/words.h"
+#include "proxy/base/words.h"
 #include "proxy/config/problems.h"
 
 static const struct str any = {"*", 1};

@@ -10,14 +10,13 @@
 #include "policy/country.h"
 #include "policy/domain.h"
 #include "proxy/base/die.h"
+#include "proxy/base/words.h"
 #include "proxy/config/types.h"
 
 struct reader {
 	struct rule *rule;
 	struct text *why;
-	struct str word; // the one to be read next; its `at` is NULL behind the last
-	struct str rest; // what follows it
-	bool is_quoted;  // the word stood in quotes, and is no keyword
+	struct words words;
 };
 
 enum items { ITEMS_ranges, ITEMS_names, ITEMS_numbers, ITEMS_nothing };
@@ -38,8 +37,6 @@ const char *rule_kind_name(enum rule_kind kind)
 	return kinds[kind].name;
 }
 
-// ---- words --------------------------------------------------------------
-
 __attribute__((format(printf, 2, 3))) static bool refuse(
     struct reader *reader, const char *format, ...)
 {
@@ -48,38 +45,6 @@ __attribute__((format(printf, 2, 3))) static bool refuse(
 	text_addv(reader->why, format, args);
 	va_end(args);
 	return false;
-}
-
-// A quote that is never closed stays in its word, which nobody takes then.
-static void next_word(struct reader *reader)
-{
-	struct str rest = str_trim(reader->rest), inner = str_drop(rest, 1);
-	reader->word = (struct str){NULL, 0};
-	reader->is_quoted = rest.len && rest.at[0] == '"' && str_find(inner, '"') < inner.len;
-	if (reader->is_quoted)
-		str_cut(inner, '"', &reader->word, &rest);
-	else if (rest.len)
-		str_cut(rest, ' ', &reader->word, &rest);
-	reader->rest = rest;
-}
-
-static bool at_end(const struct reader *reader)
-{
-	return !reader->word.at;
-}
-
-static bool is_word(const struct reader *reader, const char *keyword)
-{
-	return !reader->is_quoted && str_eq(reader->word, str_of(keyword));
-}
-
-// Takes the keyword if it stands next.
-static bool take(struct reader *reader, const char *keyword)
-{
-	bool found = is_word(reader, keyword);
-	if (found)
-		next_word(reader);
-	return found;
 }
 
 // ---- before the kind ----------------------------------------------------
@@ -94,28 +59,28 @@ static const struct option_word *find_method(struct str word)
 
 static bool refuse_verdict(struct reader *reader, bool is_exception)
 {
-	if (at_end(reader))
+	if (words_at_end(&reader->words))
 		return refuse(reader, is_exception
 		                          ? "write an exception as in allow basic ip 192.0.2.1"
 		                          : "write a rule as in allow ip 192.0.2.0/24");
 	if (is_exception)
 		return refuse(
 		    reader, "an exception can only allow; write it as in allow basic ip 192.0.2.1");
-	struct suggestion suggestion = {.wanted = reader->word};
+	struct suggestion suggestion = {.wanted = reader->words.word};
 	suggestion_offer(&suggestion, STR("allow"));
 	suggestion_offer(&suggestion, STR("deny"));
 	suggestion_offer(&suggestion, STR("audit"));
 	return refuse(reader, "a rule begins with allow, deny, audit allow or audit deny, not %s%s",
-	    shown(reader->word).at, suggestion_shown(&suggestion).at);
+	    shown(reader->words.word).at, suggestion_shown(&suggestion).at);
 }
 
 static bool read_verdict(struct reader *reader, bool is_exception)
 {
 	struct rule *rule = reader->rule;
-	rule->is_audit = !is_exception && take(reader, "audit");
-	if (take(reader, "allow"))
+	rule->is_audit = !is_exception && words_take(&reader->words, "audit");
+	if (words_take(&reader->words, "allow"))
 		rule->verdict = ACCESS_allow;
-	else if (!is_exception && take(reader, "deny"))
+	else if (!is_exception && words_take(&reader->words, "deny"))
 		rule->verdict = ACCESS_deny;
 	else
 		return refuse_verdict(reader, is_exception);
@@ -146,7 +111,7 @@ static bool refuse_method(struct reader *reader, struct str name)
 static bool read_methods(struct reader *reader)
 {
 	bool more = true;
-	for (struct str name, rest = reader->word; more;) {
+	for (struct str name, rest = reader->words.word; more;) {
 		more = str_cut(rest, ',', &name, &rest);
 		const struct option_word *method = find_method(name);
 		if (!method)
@@ -155,7 +120,7 @@ static bool read_methods(struct reader *reader)
 			return refuse(reader, "%s: %s", method->name, method->refusal);
 		reader->rule->methods |= (unsigned)method->value;
 	}
-	next_word(reader);
+	words_next(&reader->words);
 	return true;
 }
 
@@ -163,26 +128,27 @@ static bool refuse_kind(struct reader *reader)
 {
 	char room[256];
 	struct text known = TEXT(room);
-	struct suggestion suggestion = {.wanted = reader->word};
+	struct suggestion suggestion = {.wanted = reader->words.word};
 	for (size_t i = 0; i < RULE_KINDS; i++) {
 		suggestion_offer(&suggestion, str_of(kinds[i].name));
 		text_addf(&known, "%s%s", i ? ", " : "", kinds[i].name);
 	}
-	if (at_end(reader))
+	if (words_at_end(&reader->words))
 		return refuse(reader, "it does not say whom; write one of %s", room);
-	if (find_method(reader->word))
+	if (find_method(reader->words.word))
 		return refuse(reader, "%s is a login method; it is allowed under login_exceptions",
-		    shown(reader->word).at);
+		    shown(reader->words.word).at);
 	if (suggestion.nearest.at)
-		return refuse(reader, "%s is no kind of rule%s", shown(reader->word).at,
+		return refuse(reader, "%s is no kind of rule%s", shown(reader->words.word).at,
 		    suggestion_shown(&suggestion).at);
-	return refuse(reader, "%s is no kind of rule; there are %s", shown(reader->word).at, room);
+	return refuse(
+	    reader, "%s is no kind of rule; there are %s", shown(reader->words.word).at, room);
 }
 
 static bool read_kind(struct reader *reader)
 {
 	for (enum rule_kind kind = 0; kind < RULE_KINDS; kind++)
-		if (take(reader, kinds[kind].name)) {
+		if (words_take(&reader->words, kinds[kind].name)) {
 			reader->rule->kind = kind;
 			return true;
 		}
@@ -203,12 +169,12 @@ static bool read_range(struct reader *reader)
 {
 	struct rule *rule = reader->rule;
 	struct addr_range range;
-	bool is_span = str_find(reader->word, '-') < reader->word.len;
-	if (!range_parse(reader->word, &range, reader->why))
+	bool is_span = str_find(reader->words.word, '-') < reader->words.word.len;
+	if (!range_parse(reader->words.word, &range, reader->why))
 		return false;
 	if (is_span && rule->kind == RULE_ip)
-		return refuse(reader, "%s is a range; write range %.*s", shown(reader->word).at,
-		    STR_ARG(reader->word));
+		return refuse(reader, "%s is a range; write range %.*s",
+		    shown(reader->words.word).at, STR_ARG(reader->words.word));
 	rule->ranges = grow(rule->ranges, rule->num, sizeof(*rule->ranges));
 	rule->ranges[rule->num++] = range;
 	return true;
@@ -216,20 +182,20 @@ static bool read_range(struct reader *reader)
 
 static char *read_path(struct reader *reader)
 {
-	if (!reader->is_quoted && str_find(reader->word, '"') == reader->word.len)
-		return str_dup(reader->word);
-	if (reader->is_quoted && reader->word.len)
-		return str_dup(reader->word);
+	if (!reader->words.is_quoted && str_find(reader->words.word, '"') == reader->words.word.len)
+		return str_dup(reader->words.word);
+	if (reader->words.is_quoted && reader->words.word.len)
+		return str_dup(reader->words.word);
 	refuse(reader, "%s is no file name; quotes stand around the whole of it, not within",
-	    shown(reader->word).at);
+	    shown(reader->words.word).at);
 	return NULL;
 }
 
 static bool read_name(struct reader *reader)
 {
 	struct rule *rule = reader->rule;
-	char *name =
-	    rule->kind == RULE_file ? read_path(reader) : domain_read(reader->word, reader->why);
+	char *name = rule->kind == RULE_file ? read_path(reader)
+	                                     : domain_read(reader->words.word, reader->why);
 	if (!name)
 		return false;
 	rule->names = grow(rule->names, rule->num, sizeof(*rule->names));
@@ -240,12 +206,12 @@ static bool read_name(struct reader *reader)
 static bool read_asn(struct reader *reader, uint32_t *out_number)
 {
 	uint64_t number;
-	struct str digits = reader->word;
+	struct str digits = reader->words.word;
 	if (str_starts_nocase(digits, STR("AS")))
 		digits = str_drop(digits, 2);
 	if (!str_to_u64(digits, &number) || number == 0 || number > UINT32_MAX)
 		return refuse(reader, "%s is no number of an autonomous system, such as 64511",
-		    shown(reader->word).at);
+		    shown(reader->words.word).at);
 	*out_number = (uint32_t)number;
 	return true;
 }
@@ -256,8 +222,8 @@ static bool read_number(struct reader *reader)
 	uint32_t number;
 	bool sound = rule->kind == RULE_asn ? read_asn(reader, &number)
 	             : rule->kind == RULE_country
-	                 ? country_read(reader->word, &number, reader->why)
-	                 : continent_read(reader->word, &number, reader->why);
+	                 ? country_read(reader->words.word, &number, reader->why)
+	                 : continent_read(reader->words.word, &number, reader->why);
 	if (!sound)
 		return false;
 	rule->numbers = grow(rule->numbers, rule->num, sizeof(*rule->numbers));
@@ -267,9 +233,11 @@ static bool read_number(struct reader *reader)
 
 static bool has_comma(struct reader *reader)
 {
-	if (reader->rule->kind == RULE_file || str_find(reader->word, ',') == reader->word.len)
+	if (reader->rule->kind == RULE_file ||
+	    str_find(reader->words.word, ',') == reader->words.word.len)
 		return false;
-	refuse(reader, "%s has a comma; put spaces between arguments", shown(reader->word).at);
+	refuse(
+	    reader, "%s has a comma; put spaces between arguments", shown(reader->words.word).at);
 	return true;
 }
 
@@ -277,7 +245,7 @@ static bool read_argument(struct reader *reader)
 {
 	const struct kind_row *kind = &kinds[reader->rule->kind];
 	if (reader->rule->num == kind->most)
-		return refuse(reader, "%s is more than %s takes: %s", shown(reader->word).at,
+		return refuse(reader, "%s is more than %s takes: %s", shown(reader->words.word).at,
 		    kind->name, kind->wanted);
 	if (has_comma(reader))
 		return false;
@@ -293,8 +261,9 @@ static bool read_argument(struct reader *reader)
 static bool read_arguments(struct reader *reader)
 {
 	const struct kind_row *kind = &kinds[reader->rule->kind];
-	for (; !at_end(reader); next_word(reader)) {
-		if (is_word(reader, "until") || is_word(reader, "because"))
+	for (; !words_at_end(&reader->words); words_next(&reader->words)) {
+		if (words_are_at(&reader->words, "until") ||
+		    words_are_at(&reader->words, "because"))
 			break;
 		if (!read_argument(reader))
 			return false;
@@ -343,23 +312,23 @@ static bool read_date(struct str s, time_t *out_end)
 
 static bool read_until(struct reader *reader)
 {
-	if (!take(reader, "until"))
+	if (!words_take(&reader->words, "until"))
 		return true;
-	if (!read_date(reader->word, &reader->rule->until))
+	if (!read_date(reader->words.word, &reader->rule->until))
 		return refuse(reader, "until needs the last day, as in until 2027-06-30, not %s",
-		    shown(reader->word).at);
-	next_word(reader);
+		    shown(reader->words.word).at);
+	words_next(&reader->words);
 	return true;
 }
 
 static bool read_because(struct reader *reader)
 {
-	if (at_end(reader))
+	if (words_at_end(&reader->words))
 		return true;
-	if (!is_word(reader, "because"))
+	if (!words_are_at(&reader->words, "because"))
 		return refuse(reader, "%s stands where the rule should end, or because follow",
-		    shown(reader->word).at);
-	struct str reason = str_trim(reader->rest);
+		    shown(reader->words.word).at);
+	struct str reason = str_trim(reader->words.rest);
 	if (!reason.len)
 		return refuse(reader, "because needs a reason behind it");
 	reader->rule->because = str_dup(reason);
@@ -390,9 +359,9 @@ static bool is_bounded(struct reader *reader)
 
 static bool read_rule(struct reader *reader, bool is_exception)
 {
-	if (str_has_control(reader->rest))
+	if (str_has_control(reader->words.rest))
 		return refuse(reader, "it has a control character; put spaces between words");
-	next_word(reader);
+	words_next(&reader->words);
 	return read_verdict(reader, is_exception) && (!is_exception || read_methods(reader)) &&
 	       read_kind(reader) && can_know(reader) && read_arguments(reader) &&
 	       read_until(reader) && read_because(reader) && is_bounded(reader);
@@ -400,7 +369,7 @@ static bool read_rule(struct reader *reader, bool is_exception)
 
 bool rule_parse(struct str text, bool is_exception, struct rule *out, struct text *why)
 {
-	struct reader reader = {.rule = out, .why = why, .rest = text};
+	struct reader reader = {.rule = out, .why = why, .words = {.rest = text}};
 	*out = (struct rule){0};
 	if (read_rule(&reader, is_exception))
 		return true;

@@ -1,5 +1,5 @@
 // words.c: one word after the other.  See words.h.
-#include "backends/words.h"
+#include "proxy/base/words.h"
 
 // The first word, ended by a space or a tab.
 static void cut_blank(struct str s, struct str *out_word, struct str *out_rest)
@@ -22,9 +22,14 @@ void words_next(struct words *words)
 	words->rest = rest;
 }
 
+bool words_are_at(const struct words *words, const char *keyword)
+{
+	return !words->is_quoted && str_eq(words->word, str_of(keyword));
+}
+
 bool words_take(struct words *words, const char *keyword)
 {
-	bool found = !words->is_quoted && str_eq(words->word, str_of(keyword));
+	bool found = words_are_at(words, keyword);
 	if (found)
 		words_next(words);
 	return found;

@@ -1,9 +1,9 @@
 // words.h: a line of words between blanks; a word with blanks in it stands in
 // double quotes.
 //
-// Pure.  Used for map rules and for the lines of their files.
-#ifndef POPGATE_BACKENDS_WORDS_H
-#define POPGATE_BACKENDS_WORDS_H
+// Pure.  Used for the rules of policies and of maps, and for the lines of files of maps.
+#ifndef POPGATE_PROXY_BASE_WORDS_H
+#define POPGATE_PROXY_BASE_WORDS_H
 
 #include "proxy/base/str.h"
 
@@ -21,6 +21,9 @@ static inline bool words_at_end(const struct words *words)
 {
 	return !words->word.at;
 }
+
+// Whether the keyword stands next.
+bool words_are_at(const struct words *words, const char *keyword);
 
 // Takes the keyword if it stands next.
 bool words_take(struct words *words, const char *keyword);
