@@ -12,6 +12,8 @@
 #include <openssl/nid.h>
 #include <openssl/obj.h>
 
+#include "certs/subject.h"
+
 enum {
 	SKEW_S = 5 * 60, // by which a responder's clock may be ahead of ours
 	YEAR_0 = 1900,   // of struct tm
@@ -67,16 +69,6 @@ static bool get_time(CBS *cbs, int64_t *out)
 	tm.tm_mon -= 1;
 	*out = timegm(&tm);
 	return true;
-}
-
-static void add_time(struct text *text, int64_t seconds)
-{
-	char room[32];
-	struct tm tm;
-	time_t time = seconds;
-	gmtime_r(&time, &tm);
-	text_add(text, (struct str){room, strftime(room, sizeof(room), "%Y-%m-%d %H:%M:%S", &tm)});
-	text_add(text, STR(" UTC"));
 }
 
 // ---- reading ------------------------------------------------------------
@@ -271,11 +263,11 @@ static bool check_times(const struct answer *answer, int64_t now, struct text *w
 		text_add(why, STR("it does not say until when it is valid (nextUpdate)"));
 	} else if (times->this_update > now + SKEW_S) {
 		text_add(why, STR("it is valid only from "));
-		add_time(why, times->this_update);
+		subject_print_time(times->this_update, why);
 		text_add(why, STR("; look at this machine's clock"));
 	} else if (times->next_update <= now) {
 		text_add(why, STR("it was valid until "));
-		add_time(why, times->next_update);
+		subject_print_time(times->next_update, why);
 	}
 	return !why->len;
 }

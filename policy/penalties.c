@@ -8,6 +8,7 @@
 
 enum {
 	AT_ONCE = 16, // logins under way in a lane that has no failures
+	MS_PER_S = 1000,
 	LOOK_MS = 50, // between two looks whether one of them is over
 };
 
@@ -159,15 +160,6 @@ void attempt_succeeded(struct attempt *attempt, uint64_t now_ms)
 	attempt_end(attempt);
 }
 
-static void add_until(struct log_line *line, uint64_t ban_time_ms)
-{
-	char stamp[sizeof("2000-01-01T00:00:00Z")];
-	time_t until = time(NULL) + (time_t)(ban_time_ms / 1000);
-	struct tm parts;
-	strftime(stamp, sizeof(stamp), "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&until, &parts));
-	log_str(line, "until", str_of(stamp));
-}
-
 static void add_ip(struct log_line *line, const struct addr *ip)
 {
 	char room[ADDR_TEXT_SIZE];
@@ -187,7 +179,7 @@ static void log_ban(const struct attempt *attempt, const struct lane *lane)
 		log_str(&line, "user", attempt->user);
 	}
 	log_u64(&line, "failed_logins", lane->ban_after);
-	add_until(&line, attempt->options->ban_time);
+	log_time(&line, "until", time(NULL) + (time_t)(attempt->options->ban_time / MS_PER_S));
 	log_end(&line);
 }
 

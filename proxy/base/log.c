@@ -318,6 +318,17 @@ void log_u64(struct log_line *line, const char *field, uint64_t value)
 	keep_whole(line, len_before);
 }
 
+void log_time(struct log_line *line, const char *field, int64_t seconds)
+{
+	char room[32] = "";
+	time_t time = seconds;
+	struct tm parts;
+	size_t len = gmtime_r(&time, &parts)
+	                 ? strftime(room, sizeof(room), "%Y-%m-%dT%H:%M:%SZ", &parts)
+	                 : 0;
+	log_str(line, field, (struct str){room, len});
+}
+
 void log_addr(struct log_line *line, const char *field, const struct addr *value)
 {
 	char room[ADDR_TEXT_SIZE];

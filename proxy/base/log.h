@@ -66,6 +66,8 @@ bool log_wants(enum log_level level);
 void log_begin(struct log_line *line, enum log_event event);
 void log_str(struct log_line *line, const char *field, struct str value);
 void log_u64(struct log_line *line, const char *field, uint64_t value);
+// As in 2026-01-01T00:00:00Z; by unix time.  "" for a time that no calendar has.
+void log_time(struct log_line *line, const char *field, int64_t seconds);
 void log_addr(struct log_line *line, const char *field, const struct addr *value);
 void log_end(struct log_line *line);
 

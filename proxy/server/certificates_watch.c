@@ -44,16 +44,6 @@ static void log_names(struct log_line *line, const struct leaf *leaf)
 	log_str(line, "names", text_str(&names));
 }
 
-static void log_not_after(struct log_line *line, const struct leaf *leaf)
-{
-	char room[sizeof("2026-01-01T00:00:00Z")] = "";
-	time_t seconds = (time_t)leaf->not_after;
-	struct tm parts;
-	if (gmtime_r(&seconds, &parts))
-		strftime(room, sizeof(room), "%Y-%m-%dT%H:%M:%SZ", &parts);
-	log_str(line, "not_after", str_of(room));
-}
-
 static void log_fingerprint(struct log_line *line, const struct leaf *leaf)
 {
 	char room[2 * LEAF_FINGERPRINT + 1];
@@ -77,7 +67,7 @@ static void log_replaced(const struct snapshot *snapshot, size_t i)
 	struct leaf leaf = leaf_of(snapshot->certificates[i]);
 	begin(&line, LOG_certificate_replaced, &snapshot->config->certificates[i]);
 	log_names(&line, &leaf);
-	log_not_after(&line, &leaf);
+	log_time(&line, "not_after", leaf.not_after);
 	log_fingerprint(&line, &leaf);
 	log_end(&line);
 	leaf_done(&leaf);
@@ -103,7 +93,7 @@ static void check_end(const struct snapshot *snapshot, size_t i)
 		begin(&line, left_s >= 0 ? LOG_certificate_expires : LOG_certificate_expired,
 		    &config->certificates[i]);
 		log_names(&line, &leaf);
-		log_not_after(&line, &leaf);
+		log_time(&line, "not_after", leaf.not_after);
 		if (left_s >= 0)
 			log_u64(&line, "days", (uint64_t)left_s / DAY_S);
 		log_end(&line);

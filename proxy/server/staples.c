@@ -180,16 +180,6 @@ static void begin(struct log_line *line, enum log_event event, const struct stap
 	log_str(line, is_file ? "path" : "url", str_of(is_file ? staple->place : staple->url));
 }
 
-static void log_time(struct log_line *line, const char *field, int64_t seconds)
-{
-	char room[32];
-	struct tm tm;
-	time_t time = seconds;
-	gmtime_r(&time, &tm);
-	log_str(line, field,
-	    (struct str){room, strftime(room, sizeof(room), "%Y-%m-%dT%H:%M:%SZ", &tm)});
-}
-
 static void log_taken(const struct staple *staple)
 {
 	struct log_line line;

@@ -158,10 +158,12 @@ static void test_fields(void **state)
 		struct str wanted;
 	} rows[] = {
 	    {LOG_FORMAT_text, 24,
-	        STR(" info session_closed bytes=18446744073709551615 peer=[2001:db8::1]:995")},
+	        STR(" info session_closed bytes=18446744073709551615 peer=[2001:db8::1]:995 "
+	            "until=2026-11-21T14:45:01Z never=\"\"")},
 	    {LOG_FORMAT_json, 33,
 	        STR("\",\"level\":\"info\",\"event\":\"session_closed\","
-	            "\"bytes\":18446744073709551615,\"peer\":\"[2001:db8::1]:995\"}")},
+	            "\"bytes\":18446744073709551615,\"peer\":\"[2001:db8::1]:995\","
+	            "\"until\":\"2026-11-21T14:45:01Z\",\"never\":\"\"}")},
 	};
 	struct addr addr;
 	(void)state;
@@ -173,6 +175,8 @@ static void test_fields(void **state)
 		log_begin(&line, LOG_session_closed);
 		log_u64(&line, "bytes", UINT64_MAX);
 		log_addr(&line, "peer", &addr);
+		log_time(&line, "until", 1795272301);
+		log_time(&line, "never", INT64_MAX);
 		log_end(&line);
 		check_str(STR("fields"), first_line(rows[i].time_len), rows[i].wanted);
 	}
