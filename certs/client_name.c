@@ -10,6 +10,8 @@
 #include <openssl/x509.h>
 #include <openssl/x509v3.h>
 
+#include "certs/subject.h"
+
 // ---- one name -----------------------------------------------------------
 
 static bool is_ascii(struct str s)
@@ -154,12 +156,6 @@ enum client_name client_name_find(struct str word)
 
 // ---- the certificate ----------------------------------------------------
 
-static X509 *parse(struct str der)
-{
-	const uint8_t *at = (const uint8_t *)der.at;
-	return d2i_X509(NULL, &at, (long)der.len);
-}
-
 // An extension that stands there twice, or cannot be read, is worse than none.
 static bool take_alternatives(struct certificate *certificate)
 {
@@ -182,7 +178,7 @@ static bool find_names(const struct certificate *certificate, const enum client_
 bool client_names(struct str der, const enum client_name *order, size_t num_order,
     struct client_names *out, const char **why)
 {
-	struct certificate certificate = {.x509 = parse(der)};
+	struct certificate certificate = {.x509 = subject_parse(der)};
 	out->num = 0;
 	*why = "the client's certificate is damaged";
 	bool found = certificate.x509 && take_alternatives(&certificate) &&
@@ -218,7 +214,7 @@ static void print_subject(const X509 *x509, char *room, size_t size)
 bool client_certificate_describe(struct str der, struct client_certificate *out)
 {
 	uint8_t digest[SHA256_DIGEST_LENGTH];
-	X509 *x509 = parse(der);
+	X509 *x509 = subject_parse(der);
 	*out = (struct client_certificate){.subject = ""};
 	if (x509) {
 		const ASN1_STRING *serial = X509_get0_serialNumber(x509);

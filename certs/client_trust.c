@@ -13,6 +13,7 @@
 #include <openssl/x509v3.h>
 
 #include "certs/client_name.h"
+#include "certs/subject.h"
 #include "proxy/base/die.h"
 
 // Authorities between a client's certificate and the one that ends the chain.
@@ -39,9 +40,8 @@ static const char *shown_name(X509_NAME *name, char room[NAME_SHOWN])
 static bool add_authority(
     struct client_trust *trust, const uint8_t *der, long len, const char *path, struct text *why)
 {
-	const uint8_t *at = der;
 	char room[NAME_SHOWN];
-	X509 *x509 = d2i_X509(NULL, &at, len);
+	X509 *x509 = subject_parse((struct str){(const char *)der, (size_t)len});
 	if (!x509)
 		text_addf(why, "a certificate in %s is damaged", path);
 	else if (trust->num == CLIENT_AUTHORITIES_MAX)
@@ -249,12 +249,6 @@ bool client_trust_is_current(const struct client_trust *trust, struct text *why)
 
 // ---- judging ------------------------------------------------------------
 
-static X509 *parse(struct str der)
-{
-	const uint8_t *at = (const uint8_t *)der.at;
-	return d2i_X509(NULL, &at, (long)der.len);
-}
-
 // What a client is told of it (RFC 8446 section 6.2).
 static enum tls_alert alert_of(int error)
 {
@@ -309,7 +303,7 @@ static STACK_OF(X509) * parse_others(const struct str *chain, size_t num_chain)
 	STACK_OF(X509) *others = sk_X509_new_null();
 	BUG_ON(!others);
 	for (size_t i = 1; i < num_chain; i++) {
-		X509 *other = parse(chain[i]);
+		X509 *other = subject_parse(chain[i]);
 		if (other && sk_X509_push(others, other))
 			continue;
 		X509_free(other);
@@ -324,7 +318,7 @@ bool client_trust_verify(const void *context, const struct str *chain, size_t nu
 {
 	const struct client_trust *trust = context;
 	BUG_ON(!num_chain);
-	X509 *leaf = parse(chain[0]);
+	X509 *leaf = subject_parse(chain[0]);
 	STACK_OF(X509) *others = parse_others(chain, num_chain);
 	bool good = false;
 	*out_alert = TLS_ALERT_bad_certificate;

@@ -7,6 +7,8 @@
 #include <openssl/obj.h>
 #include <openssl/x509.h>
 
+#include "certs/subject.h"
+
 static int nid_of(const X509_ALGOR *algorithm)
 {
 	const ASN1_OBJECT *object;
@@ -51,8 +53,7 @@ static const EVP_MD *hash_of(const X509 *certificate)
 
 size_t end_point_hash(struct str der, uint8_t out[END_POINT_MAX])
 {
-	const uint8_t *at = (const uint8_t *)der.at;
-	X509 *certificate = d2i_X509(NULL, &at, (long)der.len);
+	X509 *certificate = subject_parse(der);
 	const EVP_MD *hash = certificate ? hash_of(certificate) : NULL;
 	unsigned len = 0;
 	if (hash && !EVP_Digest(der.at, der.len, out, &len, hash, NULL))

@@ -8,6 +8,7 @@
 #include <openssl/x509.h>
 #include <openssl/x509v3.h>
 
+#include "certs/subject.h"
 #include "proxy/base/die.h"
 
 static struct str name_of(const ASN1_STRING *name)
@@ -30,28 +31,16 @@ static void read_names(const X509 *x509, struct leaf *leaf)
 	GENERAL_NAMES_free(all);
 }
 
-static int64_t seconds_of(const ASN1_TIME *time)
-{
-	const int64_t seconds_per_day = 24 * 60 * 60;
-	int days = 0, seconds = 0;
-	ASN1_TIME *beginning = ASN1_TIME_set(NULL, 0);
-	BUG_ON(!beginning);
-	ASN1_TIME_diff(&days, &seconds, beginning, time);
-	ASN1_TIME_free(beginning);
-	return days * seconds_per_day + seconds;
-}
-
 void leaf_read(struct str der, struct leaf *out_leaf)
 {
-	const uint8_t *at = (const uint8_t *)der.at;
-	X509 *x509 = d2i_X509(NULL, &at, (long)der.len);
+	X509 *x509 = subject_parse(der);
 	*out_leaf = (struct leaf){.num_names = 0};
 	out_leaf->end_point_len = end_point_hash(der, out_leaf->end_point);
 	SHA256((const uint8_t *)der.at, der.len, out_leaf->fingerprint);
 	if (x509) {
 		read_names(x509, out_leaf);
-		out_leaf->not_before = seconds_of(X509_get0_notBefore(x509));
-		out_leaf->not_after = seconds_of(X509_get0_notAfter(x509));
+		out_leaf->not_before = subject_time(X509_get0_notBefore(x509));
+		out_leaf->not_after = subject_time(X509_get0_notAfter(x509));
 	}
 	X509_free(x509);
 	ERR_clear_error();

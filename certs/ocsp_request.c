@@ -7,13 +7,7 @@
 #include <openssl/nid.h>
 #include <openssl/x509v3.h>
 
-static X509 *parse(struct str der)
-{
-	const uint8_t *at = (const uint8_t *)der.at;
-	X509 *certificate = d2i_X509(NULL, &at, (long)der.len);
-	ERR_clear_error();
-	return certificate;
-}
+#include "certs/subject.h"
 
 static bool is_self_signed(const X509 *certificate)
 {
@@ -23,7 +17,7 @@ static bool is_self_signed(const X509 *certificate)
 
 bool ocsp_pair_open(struct ocsp_pair *pair, const struct ocsp_subject *subject, struct text *why)
 {
-	*pair = (struct ocsp_pair){parse(subject->leaf), parse(subject->issuer)};
+	*pair = (struct ocsp_pair){subject_parse(subject->leaf), subject_parse(subject->issuer)};
 	if (!pair->leaf)
 		text_add(why, STR("the certificate is damaged"));
 	else if (is_self_signed(pair->leaf))
@@ -83,7 +77,7 @@ bool ocsp_is_url(struct str url)
 
 bool ocsp_find_url(struct str leaf, struct text *out_url)
 {
-	X509 *certificate = parse(leaf);
+	X509 *certificate = subject_parse(leaf);
 	STACK_OF(OPENSSL_STRING) *urls = certificate ? X509_get1_ocsp(certificate) : NULL;
 	bool found = false;
 	for (size_t i = 0; !found && i < sk_OPENSSL_STRING_num(urls); i++) {

@@ -11,6 +11,8 @@
 #include <openssl/nid.h>
 #include <openssl/x509v3.h>
 
+#include "certs/subject.h"
+
 static bool is_named(const X509 *certificate, const CBS *wanted)
 {
 	const uint8_t *at = CBS_data(wanted);
@@ -94,8 +96,7 @@ static X509 *next_certificate(CBS *certificates)
 	CBS element;
 	if (!CBS_get_asn1_element(certificates, &element, CBS_ASN1_SEQUENCE))
 		return NULL;
-	const uint8_t *at = CBS_data(&element);
-	return d2i_X509(NULL, &at, (long)CBS_len(&element));
+	return subject_parse((struct str){(const char *)CBS_data(&element), CBS_len(&element)});
 }
 
 // What is wrong with it, by the last of the certificates that the responder's name fits.

@@ -13,6 +13,7 @@
 
 #include "certs/input.h"
 #include "certs/private_key.h"
+#include "certs/subject.h"
 #include "proxy/base/die.h"
 
 static bool add_certificate(struct pair *pair, const uint8_t *der, long len)
@@ -90,8 +91,7 @@ static struct str leaf_of(const struct pair *pair)
 static bool belongs(const EVP_PKEY *key, const char *key_path, struct str leaf,
     const char *chain_path, struct text *why)
 {
-	const uint8_t *der = (const uint8_t *)leaf.at;
-	X509 *certificate = d2i_X509(NULL, &der, (long)leaf.len);
+	X509 *certificate = subject_parse(leaf);
 	bool does = certificate && X509_check_private_key(certificate, (EVP_PKEY *)key);
 	if (!certificate)
 		text_addf(why, "the first certificate in %s is damaged", chain_path);

@@ -23,6 +23,14 @@ int64_t subject_time(const struct asn1_string_st *at)
 	return sound ? (int64_t)days * DAY + seconds : INT64_MIN / 2;
 }
 
+struct x509_st *subject_parse(struct str der)
+{
+	const uint8_t *at = (const uint8_t *)der.at;
+	X509 *certificate = d2i_X509(NULL, &at, (long)der.len);
+	ERR_clear_error();
+	return certificate;
+}
+
 void subject_print_time(int64_t at, struct text *out)
 {
 	char room[40];

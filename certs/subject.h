@@ -13,6 +13,10 @@ struct evp_pkey_st;
 struct stack_st_GENERAL_NAME;
 struct asn1_string_st;
 
+// Reads DER; what follows the certificate is passed over.  The caller's, for X509_free;
+// NULL when it is damaged.
+struct x509_st *subject_parse(struct str der);
+
 // Seconds since 1970; far in the past when the time is damaged.
 int64_t subject_time(const struct asn1_string_st *time);
 

@@ -9,6 +9,7 @@
 #include <openssl/x509.h>
 #include <openssl/x509v3.h>
 
+#include "certs/subject.h"
 #include "proxy/base/addr.h"
 #include "proxy/base/die.h"
 
@@ -87,12 +88,6 @@ static bool verify_fingerprint(const struct trust *trust, struct str leaf, struc
 	return false;
 }
 
-static X509 *parse(struct str der)
-{
-	const uint8_t *at = (const uint8_t *)der.at;
-	return d2i_X509(NULL, &at, (long)der.len);
-}
-
 static bool set_name(X509_STORE_CTX *ctx, const char *name)
 {
 	struct addr addr;
@@ -128,10 +123,10 @@ bool trust_verify(
 	}
 	if (!trust->authorities)
 		return verify_fingerprint(trust, chain[0], why);
-	X509 *leaf = parse(chain[0]);
+	X509 *leaf = subject_parse(chain[0]);
 	STACK_OF(X509) *others = sk_X509_new_null();
 	for (size_t i = 1; i < num_chain; i++) {
-		X509 *other = parse(chain[i]);
+		X509 *other = subject_parse(chain[i]);
 		if (other && !sk_X509_push(others, other))
 			X509_free(other);
 	}
