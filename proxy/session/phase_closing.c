@@ -73,6 +73,7 @@ static void enter(struct session *session)
 	close_store(session);
 	session_forget_secrets(session);
 	close_client(session);
+	session_count_closed(session);
 	session_log_closed(session);
 }
 

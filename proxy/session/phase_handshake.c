@@ -34,6 +34,7 @@ static void on_secured(struct session *session)
 	session->tls_cipher = tls_cipher(tls);
 	session->tls_group = tls_group(tls);
 	session->tls_resumed = tls_was_resumed(tls);
+	session_count_handshake(session);
 	session_be_at_home(session, route_home(session->listener, tls_server_name(tls)));
 	session->has_certificate = tls_peer_certificate(tls).len;
 	session_enter(session, is_after_stls(session) ? PHASE_command : PHASE_greeting);

@@ -42,6 +42,7 @@ static void on_logged_in(struct session *session)
 	if (limits_take(session->house->limits, key,
 	        session->listener->options.max_connections_per_user,
 	        &session->places[PLACE_user])) {
+		session_count_login(session);
 		session_pass_on(session, false);
 		session_forget_secrets(session);
 		session_end_pending(session);

@@ -21,8 +21,21 @@
 
 #include "proxy/base/log.h"
 
+// What says neither that user nor password are wrong is an outage, mostly.
+static bool is_unjudged(const struct session *session)
+{
+	struct str answer = upstream_answer(&session->pending->upstream);
+	enum reply own = session->pending->own_reply;
+	return own == REPLIES ? !answer.len || !reply_doubts_login(answer)
+	                      : own == REPLY_unavailable;
+}
+
 static void tell(struct session *session)
 {
+	if (is_unjudged(session))
+		session_count_unjudged_login(session);
+	else
+		session_count_failed_login(session);
 	if (session->pending->own_reply != REPLIES)
 		session_reply(session, session->pending->own_reply);
 	else if (upstream_answer(&session->pending->upstream).len)

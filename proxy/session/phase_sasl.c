@@ -23,6 +23,7 @@ static void refuse(struct session *session, const struct sasl_answer *answer)
 		session_abandon_challenge(session, answer->reply);
 		return;
 	}
+	session_count_failed_login(session);
 	session_end_mechanism(session);
 	session_reply(session, answer->reply);
 	session_login_failed(session);

@@ -382,6 +382,7 @@ void session_start(struct sessions *sessions, int fd, const struct addr *peer, s
 	const struct config *config = sessions->snapshot->config;
 	struct session *session = xcalloc(1, sizeof(*session));
 	join_house(session, sessions);
+	session_count_opened();
 	session->listener = &config->listeners[listener];
 	session->listener_index = listener;
 	session_be_at_home(session, session->listener->backend);

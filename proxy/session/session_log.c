@@ -74,10 +74,15 @@ static void add_code(struct log_line *line, const char *field, uint32_t code)
 	log_str(line, field, text_str(&letters));
 }
 
+unsigned session_exceptions(const struct session *session)
+{
+	return session->verdict.methods & ~session->listener->options.login;
+}
+
 // A method that the client has by an exception alone.
 static void add_exceptions(struct log_line *line, const struct session *session)
 {
-	unsigned methods = session->verdict.methods & ~session->listener->options.login;
+	unsigned methods = session_exceptions(session);
 	const struct option_word *word = option_types[TYPE_methods].words;
 	for (; word->name; word++)
 		if (methods & word->value)
@@ -170,6 +175,12 @@ void session_log_closed(const struct session *session)
 }
 
 // Of an exchange that made no claim, the mechanism alone is known.
+const char *session_mechanism(const struct session *session)
+{
+	const char *claimed = session->claim.mechanism;
+	return claimed ? claimed : mechanism_name(session->sasl.mechanism);
+}
+
 void session_log_login_failed(const struct session *session, struct str why)
 {
 	struct log_line line;
@@ -180,8 +191,7 @@ void session_log_login_failed(const struct session *session, struct str why)
 	add_id(&line, session);
 	log_addr(&line, "client", &session->peer);
 	log_str(&line, "listener", str_of(session->listener->name));
-	log_str(&line, "mechanism",
-	    str_of(claim->mechanism ? claim->mechanism : mechanism_name(session->sasl.mechanism)));
+	log_str(&line, "mechanism", str_of(session_mechanism(session)));
 	add_known(&line, "ntlm", claim->variant);
 	add_known(&line, "verifier", judge_of(session));
 	if (claim->user.len)

@@ -326,4 +326,17 @@ void session_log_login_failed(const struct session *session, struct str why);
 // session_log.c: a line for each audit rule that matched.
 void session_log_audits(const struct session *session, const struct decision *decision);
 
+// session_log.c: the login methods (bits) that the client has by an exception alone; by
+// what the client logs in, or has tried.
+unsigned session_exceptions(const struct session *session);
+const char *session_mechanism(const struct session *session);
+
+// session_metrics.c: counts what has just happened.
+void session_count_opened(void);
+void session_count_closed(const struct session *session);
+void session_count_handshake(const struct session *session);
+void session_count_login(const struct session *session);
+void session_count_failed_login(const struct session *session);
+void session_count_unjudged_login(const struct session *session);
+
 #endif
