@@ -218,6 +218,20 @@ static void check_binds(
 	}
 }
 
+void check_metrics(const struct config *config, struct problems *problems)
+{
+	struct str listen = str_of(config->metrics.listen);
+	const struct listener_config *last = config->listeners + config->num_listeners - 1, *other;
+	struct addr addr;
+	if (!config->num_listeners || !addr_parse(listen, 0, &addr))
+		return;
+	other = bound_before(config, last, last->options.bind.num, &addr);
+	if (other)
+		problems_add(problems, config->path, config->metrics_places[METRICS_OPTION_listen],
+		    "listen: %s is bound by listener %s; choose another port", shown(listen).at,
+		    shown(str_of(other->name)).at);
+}
+
 // Each way to a response has an option of its own.
 void check_certificate(const struct config *config, const struct certificate_config *certificate,
     struct problems *problems)

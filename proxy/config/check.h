@@ -18,6 +18,9 @@ void check_site(const struct config *config, struct problems *problems);
 
 void check_resolver(const struct config *config, struct problems *problems);
 
+// The listeners come first.
+void check_metrics(const struct config *config, struct problems *problems);
+
 // Who judges logins at a listener, and whether the store can be told of them.
 void check_logins(
     const struct config *config, const struct listener_config *listener, struct problems *problems);

@@ -36,6 +36,12 @@ static struct part part_of_log(struct config *config)
 	    &option_sections[SECTION_log], &config->log, config->log_places, {"log"}};
 }
 
+static struct part part_of_metrics(struct config *config)
+{
+	return (struct part){&option_sections[SECTION_metrics], &config->metrics,
+	    config->metrics_places, {"metrics"}};
+}
+
 static struct part part_of_geoip(struct config *config)
 {
 	return (struct part){
@@ -214,6 +220,7 @@ static void read_single(const struct load *load, const struct part *part, struct
 static void read_all(const struct load *load)
 {
 	const struct part site = part_of_site(load->config), log = part_of_log(load->config),
+	                  metrics = part_of_metrics(load->config),
 	                  geoip = part_of_geoip(load->config),
 	                  resolver = part_of_resolver(load->config),
 	                  users = part_of_users(load->config),
@@ -223,6 +230,7 @@ static void read_all(const struct load *load)
 	read_single(load, &site, load->root);
 	check_site(load->config, load->problems);
 	read_single(load, &log, find_map(load, log.section->key));
+	read_single(load, &metrics, find_map(load, metrics.section->key));
 	read_single(load, &geoip, find_map(load, geoip.section->key));
 	read_single(load, &resolver, find_map(load, resolver.section->key));
 	check_resolver(load->config, load->problems);
@@ -232,6 +240,7 @@ static void read_all(const struct load *load)
 	read_backends(load);
 	read_policies(load);
 	read_listeners(load);
+	check_metrics(load->config, load->problems);
 	if (!node_count(find_map(load, option_sections[SECTION_listener].key)))
 		problems_add(load->problems, load->config->path, (struct place){0},
 		    "no listeners; say under \"listeners\" where clients connect");
@@ -316,6 +325,7 @@ void config_free(struct config **config)
 		return;
 	option_free_all(&option_sections[SECTION_site], &c->site);
 	option_free_all(&option_sections[SECTION_log], &c->log);
+	option_free_all(&option_sections[SECTION_metrics], &c->metrics);
 	option_free_all(&option_sections[SECTION_geoip], &c->geoip);
 	option_free_all(&option_sections[SECTION_resolver], &c->resolver);
 	option_free_all(&option_sections[SECTION_users], &c->users);

@@ -153,6 +153,8 @@ struct config {
 	struct place site_places[SITE_OPTIONS];
 	struct log_options log;
 	struct place log_places[LOG_OPTIONS];
+	struct metrics_options metrics;
+	struct place metrics_places[METRICS_OPTIONS];
 	struct geoip_options geoip;
 	struct place geoip_places[GEOIP_OPTIONS];
 	struct resolver_options resolver;

@@ -132,6 +132,7 @@ bool config_render_effective(const struct config *config, FILE *out)
 	fputs("; what comes from where is told behind each value.\n", out);
 	print_options(&page, SECTION_site, &config->site, config->site_places, NULL);
 	print_single(&page, SECTION_log, &config->log, config->log_places);
+	print_single(&page, SECTION_metrics, &config->metrics, config->metrics_places);
 	print_single(&page, SECTION_geoip, &config->geoip, config->geoip_places);
 	print_single(&page, SECTION_resolver, &config->resolver, config->resolver_places);
 	print_single(&page, SECTION_users, &config->users, config->users_places);

@@ -9,6 +9,7 @@
 
 #define SECTION_UPPER_site SITE
 #define SECTION_UPPER_log LOG
+#define SECTION_UPPER_metrics METRICS
 #define SECTION_UPPER_geoip GEOIP
 #define SECTION_UPPER_resolver RESOLVER
 #define SECTION_UPPER_users USERS

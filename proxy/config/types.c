@@ -235,6 +235,18 @@ static bool check_bind(struct str item, struct text *why)
 	return sound;
 }
 
+// None is an address that may be left out.
+static bool check_address(struct str item, struct text *why)
+{
+	struct addr addr;
+	bool sound = str_is_empty(item) || addr_parse(item, 0, &addr);
+	if (!sound)
+		text_addf(why,
+		    "%s is not an address with a port, such as 127.0.0.1:9110 or \"[::1]:9110\"",
+		    shown(item).at);
+	return sound;
+}
+
 static bool is_host_char(char c)
 {
 	return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') ||

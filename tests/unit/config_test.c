@@ -110,7 +110,8 @@ static const char policies[] =
     "    default: deny\n"
     "    refusal: message                # message | drop | reset\n"
     "geoip: { country: GeoLite2-Country.mmdb }\n"
-    "resolver: { servers: [\"127.0.0.1:5353\"], cache_size: 64M }\n" HEAD
+    "resolver: { servers: [\"127.0.0.1:5353\"], cache_size: 64M }\n"
+    "metrics: { listen: 127.0.0.1:9110 }\n" HEAD
     "  a: { bind: [\"127.0.0.1:0\"], tls: implicit, backend: store, policy: edge }\n"
     "  b: { bind: [\"127.0.0.1:0\"], tls: implicit, backend: store }\n";
 
@@ -127,6 +128,7 @@ static void test_policies(void **state)
 	assert_string_equal(config->geoip.country, "/etc/popgate/GeoLite2-Country.mmdb");
 	assert_string_equal(config->geoip.asn, "");
 	assert_int_equal(config->resolver.servers.num, 1);
+	assert_string_equal(config->metrics.listen, "127.0.0.1:9110");
 	assert_int_equal(config->listeners[0].policy, 0);
 	assert_int_equal(config->listeners[1].policy, NO_POLICY);
 	config_free(&config);
@@ -223,6 +225,16 @@ static const struct {
            "leave out the others, or it\n"},
     {"resolver: { servers: [192.0.2.1, 192.0.2.2, 192.0.2.3, 192.0.2.4, 192.0.2.5] }\n" SOUND,
         AT "1:22: servers: at most 4 are asked; leave out the others\n"},
+    // metrics
+    {"metrics: { listen: 9110 }\n" SOUND,
+        AT "1:20: listen: \"9110\" is not an address with a port, such as 127.0.0.1:9110 or "
+           "\"[::1]:9110\"\n"},
+    {"metrics: { listen: localhost:9110 }\n" SOUND,
+        AT "1:20: listen: \"localhost:9110\" is not an address with a port, such as "
+           "127.0.0.1:9110 or \"[::1]:9110\"\n"},
+    {"metrics: { listen: 127.0.0.1:995 }\n" HEAD
+     "  a: { bind: [\"127.0.0.1:110\", \"127.0.0.1:995\"], tls: implicit, backend: store }\n",
+        AT "1:20: listen: \"127.0.0.1:995\" is bound by listener \"a\"; choose another port\n"},
     // syntax
     {"workers: [1\n", AT "2:1: not YAML: did not find expected ',' or ']' while parsing a flow "
                          "sequence; put values with any of []{}:#,&*!|>%@ in double quotes\n"},
