@@ -8,6 +8,7 @@
 
 #include "backends/store/store.h"
 #include "policy/report.h"
+#include "proxy/base/addr.h"
 #include "proxy/cert.h"
 #include "proxy/config/render.h"
 #include "proxy/explain.h"
@@ -15,6 +16,7 @@
 #include "proxy/net/tls.h"
 #include "proxy/server/helper_probe.h"
 #include "proxy/server/sandbox.h"
+#include "proxy/server/metrics_server.h"
 #include "proxy/server/staples.h"
 #include "proxy/server/supervisor.h"
 #include "proxy/session/snapshot.h"
@@ -143,6 +145,20 @@ static bool report_staples(const struct snapshot *snapshot)
 	return all_good;
 }
 
+// Somebody may want it so; the log says it too.
+static bool report_metrics(const struct config *config)
+{
+	struct addr addr;
+	bool is_exposed =
+	    addr_parse(str_of(config->metrics.listen), 0, &addr) && !addr_is_loopback(&addr);
+	if (is_exposed)
+		printf("metrics: listen %s: everybody who reaches this address can read the "
+		       "numbers, which have no password and no TLS; give an address of this "
+		       "machine alone, such as 127.0.0.1, or have a firewall keep it\n",
+		    config->metrics.listen);
+	return !is_exposed;
+}
+
 // What the rules cover, and what should be looked at though it is no problem.
 static int report(const char *path, const struct snapshot *snapshot)
 {
@@ -153,6 +169,7 @@ static int report(const char *path, const struct snapshot *snapshot)
 	if (!report_winbind(snapshot->config, &winbind_works))
 		return EXIT_FAILURE;
 	bool staples_are_good = report_staples(snapshot);
+	bool metrics_are_kept = report_metrics(snapshot->config);
 	fputs(warnings.room, stdout);
 	printf("%s: no problems", path);
 	if (warnings.num)
@@ -161,6 +178,8 @@ static int report(const char *path, const struct snapshot *snapshot)
 		printf(", but winbind should be looked at");
 	if (!staples_are_good)
 		printf(", but OCSP responses should be looked at");
+	if (!metrics_are_kept)
+		printf(", but metrics should be looked at");
 	printf("\n");
 	return EXIT_SUCCESS;
 }
@@ -323,6 +342,8 @@ int main(int argc, char **argv)
 {
 	if (argc == 2 && !strcmp(argv[0], FETCH_NAME))
 		return fetch_run(argv[1]);
+	if (argc == 1 && !strcmp(argv[0], METRICS_NAME))
+		return metrics_server_run(POPGATE_VERSION);
 	if (argc < 2)
 		return complain("what to do?", "");
 	const struct command *command = find_command(argv[1]);

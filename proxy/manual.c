@@ -91,6 +91,16 @@ static const struct row reasons[] = {
     {0}};
 #undef REASON
 
+#define SUFFIX_counter "_total"
+#define SUFFIX_gauge ""
+#define METRIC(token, kind, cells, label, help) {"popgate_" #token SUFFIX_##kind, label, help},
+#define FACT(token, label, help) {"popgate_" #token, label, help},
+static const struct row metrics[] = {
+#include "proxy/base/metrics.def"
+    {0}};
+#undef METRIC
+#undef FACT
+
 #define RULE_KIND(kind, items, most, wanted) {#kind, "", wanted},
 static const struct row rule_kinds[] = {
 #include "policy/rule_kinds.def"
@@ -237,6 +247,18 @@ static void print_certificates(void)
 	print_rows(findings, "Li");
 }
 
+static void print_metrics(void)
+{
+	puts(".Sh METRICS\nWhere the configuration has\n.Cm listen\nunder\n.Cm metrics ,\n"
+	     "these numbers can be read at that address by\n.Li GET /metrics ,\nin the text format "
+	     "of Prometheus. Those that end in\n.Li _total\nonly grow, over reloads, upgrades and "
+	     "the deaths of workers too. Where a label is named, there is a number for each of its "
+	     "values:");
+	print_rows(metrics, "Li");
+	puts(".Pp\nRefusals of the policy, handshakes that failed and limits that were reached are "
+	     "reasons of\n.Li popgate_sessions_closed_total .");
+}
+
 static void print_manual(void)
 {
 	puts(".Dd November 21, 2026\n.Dt POPGATE 8\n.Os\n.Sh NAME\n.Nm popgate\n"
@@ -261,7 +283,9 @@ static void print_manual(void)
 	for (const struct row *row = reasons; row->name; row++)
 		printf("%s.It Li %s\n%s\n", row == reasons ? ".Bl -tag -width Ds\n" : "", row->name,
 		    row->sentence);
-	puts(".El\n.Sh EXIT STATUS\n0 when all went well, 1 when it did not, 2 when the command "
+	puts(".El");
+	print_metrics();
+	puts(".Sh EXIT STATUS\n0 when all went well, 1 when it did not, 2 when the command "
 	     "line was "
 	     "wrong.\n.Sh SEE ALSO\n.Xr popgate.conf 5");
 }

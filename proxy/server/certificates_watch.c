@@ -82,6 +82,12 @@ static void log_refused(const struct snapshot *snapshot, size_t i, const char *w
 }
 
 // When it has ended, or will soon.
+bool certificates_end_is_near(const struct config *config, int64_t not_after)
+{
+	int64_t left_s = not_after - (int64_t)time(NULL);
+	return left_s <= (int64_t)(config->site.certificate_warning / MS_PER_S);
+}
+
 static void check_end(const struct snapshot *snapshot, size_t i)
 {
 	const struct config *config = snapshot->config;
@@ -91,6 +97,9 @@ static void check_end(const struct snapshot *snapshot, size_t i)
 	int64_t warning_s = (int64_t)(config->site.certificate_warning / MS_PER_S);
 	if (left_s < 0 || leaf_ends_soon(leaf.not_before, leaf.not_after, now, warning_s)) {
 		begin(&line, left_s >= 0 ? LOG_certificate_expires : LOG_certificate_expired,
+	int64_t left_s = leaf.not_after - (int64_t)time(NULL);
+	if (certificates_end_is_near(config, leaf.not_after)) {
+		begin(&line, left_s > 0 ? LOG_certificate_expires : LOG_certificate_expired,
 		    &config->certificates[i]);
 		log_names(&line, &leaf);
 		log_time(&line, "not_after", leaf.not_after);

@@ -55,6 +55,9 @@ uint64_t certificates_watch_next_due(
 // generation's workers.
 void certificates_send(struct generation *generation, size_t index);
 
+// Whether a certificate that ends then has ended, or will within certificate_warning.
+bool certificates_end_is_near(const struct config *config, int64_t not_after);
+
 void certificates_watch_done(struct certificates_watch *watch);
 
 #endif

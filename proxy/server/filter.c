@@ -19,6 +19,9 @@ static const int calls_of_worker[] = {
 static const int calls_of_keys[] = {
 #include "proxy/server/keys_filter.def"
 };
+static const int calls_of_metrics[] = {
+#include "proxy/server/metrics_filter.def"
+};
 #undef CALL
 
 #define LIST(calls)                                                                                \
@@ -31,6 +34,7 @@ static const struct {
 } lists[] = {
     [FILTER_worker] = LIST(calls_of_worker),
     [FILTER_keys] = LIST(calls_of_keys),
+    [FILTER_metrics] = LIST(calls_of_metrics),
 };
 #undef LIST
 

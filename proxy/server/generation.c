@@ -57,6 +57,8 @@ bool generation_is_ready(const struct generation *generation)
 	return true;
 }
 
+_Static_assert(LIMITS_WORKERS <= (int)METRICS_WORKERS, "each worker counts in its place");
+
 static bool find_id(const struct generations *generations, unsigned *out_id)
 {
 	bool used[LIMITS_WORKERS] = {false};
@@ -87,6 +89,8 @@ static void close_foreign(const struct generations *generations)
 	for (size_t i = 0; i < sizeof(generations->private_fds) / sizeof(int); i++)
 		if (generations->private_fds[i] >= 0)
 			close(generations->private_fds[i]);
+	if (generations->metrics_socket.is_open)
+		close(generations->metrics_socket.fd);
 	for (const struct generation *g = generations->newest; g; g = g->next) {
 		for (size_t i = 0; i < g->num_workers; i++)
 			if (g->workers[i].channel >= 0)
@@ -114,6 +118,7 @@ void generations_forget(const struct generations *generations)
 	struct ledger *ledger = generations->ledger;
 	struct host_answers *host_answers = generations->host_answers;
 	struct tickets *tickets = generations->tickets;
+	struct metrics *metrics = generations->metrics;
 	reset_signals();
 	close_foreign(generations);
 	forget_foreign(generations, NULL);
@@ -121,6 +126,7 @@ void generations_forget(const struct generations *generations)
 	ledger_free(&ledger);
 	host_answers_free(&host_answers);
 	tickets_free(&tickets);
+	metrics_free(&metrics);
 }
 
 static _Noreturn void become_worker(const struct generations *generations,
@@ -140,6 +146,11 @@ static _Noreturn void become_worker(const struct generations *generations,
 	if (!tickets_be_reader(generations->tickets)) {
 		log_why(
 		    LOG_start_failed, "worker: cannot map the ticket keys: %s", strerror(errno));
+		exit(EXIT_FAILURE);
+	}
+	if (!metrics_be_worker(generations->metrics, generation->workers[slot].id)) {
+		log_why(LOG_start_failed, "worker: cannot map its page of metrics: %s",
+		    strerror(errno));
 		exit(EXIT_FAILURE);
 	}
 	struct worker_start start = {
@@ -179,14 +190,17 @@ static bool fork_worker(const struct generations *generations, struct generation
 	}
 	int signer = generation->keys ? keys_process_join(generation->keys) : -1;
 	worker->lacks_signer = generation->keys && signer < 0;
+	metrics_begin_worker(generations->metrics, worker->id);
 	worker->pid = fork();
 	if (worker->pid == 0)
 		become_worker(generations, generation, slot, channel, signer);
 	close(channel);
 	if (signer >= 0)
 		close(signer);
-	if (worker->pid > 0)
+	if (worker->pid > 0) {
+		metrics_add(METRIC_workers_started, 0, 1);
 		return true;
+	}
 	text_addf(why, "cannot start a process: %s", strerror(errno));
 	close(worker->channel);
 	return false;
@@ -396,6 +410,14 @@ static enum log_event event_of_end(enum generation_state state, int status)
 	return LOG_worker_drained; // that it did not end by itself was told as drain_over
 }
 
+static void count_end(
+    const struct generations *generations, const struct worker_process *worker, int status)
+{
+	uint64_t num_lost = metrics_end_worker(generations->metrics, worker->id);
+	metrics_add(METRIC_sessions_lost, 0, (int64_t)num_lost);
+	metrics_add(METRIC_workers_died, 0, status != 0);
+}
+
 static void bury(struct generations *generations, struct generation *generation,
     struct worker_process *worker, int status)
 {
@@ -406,6 +428,7 @@ static void bury(struct generations *generations, struct generation *generation,
 		event = LOG_worker_drained;
 	log_ended(event, generation, worker->pid, status);
 	limits_forget_worker(generations->limits, worker->id);
+	count_end(generations, worker, status);
 	if (worker->channel >= 0)
 		close(worker->channel);
 	worker->channel = -1;

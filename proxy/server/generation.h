@@ -17,6 +17,7 @@
 
 #include <poll.h>
 
+#include "proxy/base/metrics.h"
 #include "proxy/server/helpers.h"
 #include "proxy/server/keys_process.h"
 #include "proxy/server/sandbox.h"
@@ -64,6 +65,14 @@ struct generation {
 	uint64_t deadline_ms; // of draining and ending
 };
 
+// Where `GET /metrics` is answered.
+struct metrics_socket {
+	bool is_open;
+	int fd;
+	struct addr wanted; // as configured; port 0: any
+	pid_t former;       // who answered there before an upgrade; 0: nobody
+};
+
 struct generations {
 	struct generation *newest;
 	unsigned last_number;
@@ -73,8 +82,10 @@ struct generations {
 	struct ledger *ledger;
 	struct host_answers *host_answers;
 	struct tickets *tickets;
+	struct metrics *metrics;
+	struct metrics_socket metrics_socket;
 	struct helpers helpers;
-	int private_fds[4]; // of the supervisor's, closed in workers; -1: none
+	int private_fds[6]; // of the supervisor's, closed in workers; -1: none
 };
 
 // In a child that serves no generation's clients: what is the supervisor's or a

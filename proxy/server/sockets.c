@@ -70,13 +70,13 @@ static void explain_taken(const struct addr *addr, struct text *why)
 	text_addf(why, "; stop it or choose another port");
 }
 
-static void explain_bind(const struct bound *bound, int error, struct text *why)
+static void explain_bind(const struct addr *addr, struct str whose, int error, struct text *why)
 {
 	text_addf(why, "cannot listen on ");
-	addr_print(&bound->wanted, why);
-	text_addf(why, " (listener \"%s\"): ", bound->listener);
+	addr_print(addr, why);
+	text_addf(why, " (%.*s): ", STR_ARG(whose));
 	if (error == EADDRINUSE)
-		explain_taken(&bound->wanted, why);
+		explain_taken(addr, why);
 	else if (error == EACCES)
 		text_addf(why,
 		    "this port needs root or CAP_NET_BIND_SERVICE; start popgate as root or "
@@ -86,6 +86,22 @@ static void explain_bind(const struct bound *bound, int error, struct text *why)
 		    why, "no interface has this address; add it to one or choose another address");
 	else
 		text_addf(why, "%s", strerror(error));
+}
+
+static void explain_bound(const struct bound *bound, int error, struct text *why)
+{
+	char room[256];
+	struct text whose = TEXT(room);
+	text_addf(&whose, "listener \"%s\"", bound->listener);
+	explain_bind(&bound->wanted, text_str(&whose), error, why);
+}
+
+int sockets_open_alone(const struct addr *addr, const char *whose, struct text *why)
+{
+	int fd = open_bound(addr, false);
+	if (fd < 0)
+		explain_bind(addr, str_of(whose), errno, why);
+	return fd;
 }
 
 void sockets_adopt_fd(struct bound *bound, int fd)
@@ -111,7 +127,7 @@ static bool open_next(struct sockets *sockets, struct bound *bound, struct text 
 	    is_exclusive(&bound->wanted))
 		fd = open_bound(&bound->actual, true);
 	if (fd < 0) {
-		explain_bind(bound, errno, why);
+		explain_bound(bound, errno, why);
 		return false;
 	}
 	struct addr actual;

@@ -381,12 +381,27 @@ void staples_stop(struct staples *staples)
 
 // ---- who gets them ------------------------------------------------------
 
-static struct str wanted(const struct staples *staples, const struct snapshot *snapshot, size_t i)
+// What there is to staple; NULL: nothing.
+static const struct staple *find_wanted(
+    const struct staples *staples, const struct snapshot *snapshot, size_t i)
 {
 	const struct staple *staple = has_staple(snapshot, i)
 	                                  ? find(staples, snapshot->certificates[i],
 	                                        &snapshot->config->certificates[i].options)
 	                                  : NULL;
+	return staple && staple->der.len ? staple : NULL;
+}
+
+int64_t staples_next_update(
+    const struct staples *staples, const struct snapshot *snapshot, size_t i)
+{
+	const struct staple *staple = find_wanted(staples, snapshot, i);
+	return staple ? staple->times.next_update : 0;
+}
+
+static struct str wanted(const struct staples *staples, const struct snapshot *snapshot, size_t i)
+{
+	const struct staple *staple = find_wanted(staples, snapshot, i);
 	return staple ? staple->der : STR("");
 }
 

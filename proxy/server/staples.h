@@ -35,6 +35,10 @@ void staples_init(struct staples *staples);
 // Puts what there is into a snapshot, before workers are started with it.
 void staples_put(const struct staples *staples, const struct snapshot *snapshot);
 
+// Until when that of the certificate can be used, by unix time; 0: there is none.
+int64_t staples_next_update(
+    const struct staples *staples, const struct snapshot *snapshot, size_t index);
+
 // Does what is due, and logs what came of it.
 void staples_tick(struct staples *staples, const struct generations *generations, uint64_t now_ms);
 

@@ -19,6 +19,7 @@
 #include <sys/signalfd.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "proxy/base/die.h"
@@ -28,6 +29,7 @@
 #include "proxy/server/clock.h"
 #include "proxy/server/generation.h"
 #include "proxy/server/helper_probe.h"
+#include "proxy/server/metrics_process.h"
 #include "proxy/server/notify.h"
 #include "proxy/server/staples.h"
 #include "proxy/server/tables_watch.h"
@@ -35,6 +37,7 @@
 #include "proxy/server/trial.h"
 #include "proxy/server/upgrade.h"
 #include "proxy/server/users_watch.h"
+#include "proxy/session/session_metrics.h"
 
 enum {
 	WORKERS_MAX = 256,
@@ -43,7 +46,14 @@ enum {
 	POLL_FDS_FEW = 16,
 };
 
-enum { FD_SIGNALS, FD_TRIAL, FD_PROBE, FD_STAPLES }; // indices into private_fds
+enum {
+	FD_SIGNALS,
+	FD_TRIAL,
+	FD_PROBE,
+	FD_STAPLES,
+	FD_METRICS,
+	FD_METRICS_CANDIDATE
+}; // indices into private_fds
 
 // Why a new generation is being started, and how its fate is called.
 struct occasion {
@@ -76,6 +86,7 @@ struct supervisor {
 	struct client_trust_watch client_trust_watch;
 	struct users_watch users_watch;
 	struct ticket_keys ticket_keys;
+	struct metrics_process metrics_process;
 	struct pollfd *fds;
 	size_t cap_fds;
 };
@@ -120,6 +131,7 @@ static void give_up_start(struct supervisor *supervisor)
 	    generation_in(&supervisor->generations, GENERATION_serving);
 	char room[256];
 	struct text why = TEXT(room);
+	metrics_process_withdraw(&supervisor->metrics_process);
 	if (supervisor->occasion == &first_start) {
 		stop(supervisor, EXIT_FAILURE);
 		return;
@@ -146,6 +158,18 @@ static void refuse_problems(struct supervisor *supervisor, const struct problems
 		log_why(supervisor->occasion->refused, "%.*s", STR_ARG(line));
 	}
 	give_up_start(supervisor);
+}
+
+// Before anything starts workers, which close them: numbers of descriptors come again.
+static void note_private(struct supervisor *supervisor)
+{
+	int *private_fds = supervisor->generations.private_fds;
+	const struct metrics_socket *candidate = &supervisor->metrics_process.candidate;
+	private_fds[FD_TRIAL] = supervisor->trial.output;
+	private_fds[FD_PROBE] = supervisor->probe.output;
+	private_fds[FD_STAPLES] = supervisor->staples.fetcher.output;
+	private_fds[FD_METRICS] = supervisor->metrics_process.channel;
+	private_fds[FD_METRICS_CANDIDATE] = candidate->is_open ? candidate->fd : -1;
 }
 
 // `auto` is as many as there are processors for us.
@@ -178,9 +202,11 @@ static bool start_generation(
 	    (!helpers_are_wanted(config) ||
 	        (helpers = helper_command_new(&config->winbind, &identity, why))) &&
 	    (plan = sockets_plan(&generations->sockets, config, num_workers, why)) &&
+	    metrics_process_prepare(&supervisor->metrics_process, generations, config, why) &&
 	    log_open(str_of(log->target), log->format, log->level, why)) {
 		staples_put(&supervisor->staples, snapshot);
 		ticket_keys_prepare(&supervisor->ticket_keys, generations, config, clock_ms());
+		note_private(supervisor);
 		generation_start(generations, snapshot, plan, helpers, &identity, num_workers);
 		return true;
 	}
@@ -248,6 +274,7 @@ static void put_in_force(struct supervisor *supervisor, struct generation *start
 	started->state = GENERATION_serving;
 	users_watch_adopt(&supervisor->users_watch);
 	sockets_announce(started->plan, config);
+	metrics_process_adopt(&supervisor->metrics_process, generations, started);
 	if (old)
 		generation_drain(generations, old, drain_deadline(supervisor));
 	log_begin(&line, supervisor->occasion->done);
@@ -292,6 +319,7 @@ static void finish_trial(struct supervisor *supervisor, int status)
 	    .generations = &supervisor->generations,
 	    .drain_timeout_ms = supervisor->drain_timeout_ms,
 	    .log = serving && serving->snapshot ? &serving->snapshot->config->log : NULL,
+	    .metrics_pid = supervisor->metrics_process.pid,
 	};
 	bool passed = trial_passed(&supervisor->trial, status, &why);
 	if (supervisor->life != LIFE_running)
@@ -348,7 +376,9 @@ static void reap(struct supervisor *supervisor)
 		helper_probe_reaped(&supervisor->probe, pid);
 		if (pid == supervisor->trial.pid)
 			finish_trial(supervisor, status);
-		else if (!staples_reaped(&supervisor->staples, pid, status))
+		else if (!staples_reaped(&supervisor->staples, pid, status) &&
+		         !metrics_process_reaped(
+		             &supervisor->metrics_process, &supervisor->generations, pid, status))
 			generations_reaped(&supervisor->generations, pid, status);
 	}
 }
@@ -390,6 +420,8 @@ static int timeout_of(const struct supervisor *supervisor)
 	due = clock_earlier(
 	    due, ticket_keys_next_due(&supervisor->ticket_keys, &supervisor->generations));
 	due = clock_earlier(due, supervisor->probe.deadline_ms);
+	due = clock_earlier(
+	    due, metrics_process_next_due(&supervisor->metrics_process, &supervisor->generations));
 	if (due == CLOCK_NEVER)
 		return -1;
 	return due <= now ? 0 : (int)clock_earlier(due - now, INT_MAX);
@@ -397,24 +429,26 @@ static int timeout_of(const struct supervisor *supervisor)
 
 static void wait_for_news(struct supervisor *supervisor)
 {
-	size_t num = 4;
+	size_t num = 5;
 	supervisor->fds[0] =
 	    (struct pollfd){supervisor->generations.private_fds[FD_SIGNALS], POLLIN, 0};
 	supervisor->fds[1] = (struct pollfd){supervisor->trial.output, POLLIN, 0};
 	supervisor->fds[2] = (struct pollfd){supervisor->probe.output, POLLIN, 0};
 	supervisor->fds[3] = (struct pollfd){supervisor->staples.fetcher.output, POLLIN, 0};
+	supervisor->fds[4] = (struct pollfd){supervisor->metrics_process.ear, POLLIN, 0};
 	generations_poll(&supervisor->generations, &supervisor->fds, &num, &supervisor->cap_fds);
 	// Everything is non-blocking and cheap to ask, so which it was does not matter.
 	(void)poll(supervisor->fds, num, timeout_of(supervisor));
 }
 
-// Before anything starts workers, which close them: numbers of descriptors come again.
-static void note_private(struct supervisor *supervisor)
+// It tells how draining goes on, too.
+static void tick_metrics(struct supervisor *supervisor, uint64_t now_ms)
 {
-	int *private_fds = supervisor->generations.private_fds;
-	private_fds[FD_TRIAL] = supervisor->trial.output;
-	private_fds[FD_PROBE] = supervisor->probe.output;
-	private_fds[FD_STAPLES] = supervisor->staples.fetcher.output;
+	struct generations *generations = &supervisor->generations;
+	if (supervisor->life != LIFE_running && !generations->newest)
+		metrics_process_stop(&supervisor->metrics_process);
+	metrics_process_tick(
+	    &supervisor->metrics_process, generations, &supervisor->staples, now_ms);
 }
 
 static void advance(struct supervisor *supervisor)
@@ -426,6 +460,7 @@ static void advance(struct supervisor *supervisor)
 	settle_start(supervisor);
 	note_private(supervisor);
 	generations_tick(&supervisor->generations, now);
+	tick_metrics(supervisor, now);
 	tables_watch_tick(&supervisor->tables_watch, &supervisor->generations, now);
 	certificates_watch_tick(&supervisor->certificates_watch, &supervisor->generations, now);
 	ticket_keys_tick(&supervisor->ticket_keys, &supervisor->generations, now);
@@ -439,7 +474,8 @@ static bool is_running(const struct supervisor *supervisor)
 {
 	return supervisor->life == LIFE_running || supervisor->generations.newest ||
 	       supervisor->generations.helpers.first || supervisor->trial.pid ||
-	       supervisor->staples.fetcher.pid;
+	       supervisor->staples.fetcher.pid ||
+	       metrics_process_is_there(&supervisor->metrics_process);
 }
 
 static bool open_signals(struct supervisor *supervisor)
@@ -540,11 +576,25 @@ static bool open_tickets(struct generations *generations)
 	return generations->tickets;
 }
 
+// After an upgrade from a version that counts other things, counting begins anew.
+static bool open_metrics(struct generations *generations)
+{
+	if (!generations->metrics)
+		generations->metrics = metrics_new(session_metric_label, (uint64_t)time(NULL));
+	if (!generations->metrics)
+		log_why(LOG_start_failed, "cannot make the shared pages: %s", strerror(errno));
+	else
+		metrics_be_supervisor(generations->metrics);
+	return generations->metrics;
+}
+
 static bool prepare(struct supervisor *supervisor)
 {
 	int state = upgrade_inherited();
 	if (state >= 0 && !take_over(supervisor, state))
 		return false;
+	metrics_process_take_over(
+	    &supervisor->metrics_process, supervisor->generations.metrics_socket.former);
 	sandbox_raise_descriptors();
 	if (!open_signals(supervisor)) {
 		log_why(LOG_start_failed, "cannot watch for signals: %s", strerror(errno));
@@ -552,7 +602,7 @@ static bool prepare(struct supervisor *supervisor)
 	}
 	return open_limits(supervisor) && open_ledger(supervisor) &&
 	       open_host_answers(&supervisor->generations) &&
-	       open_tickets(&supervisor->generations);
+	       open_tickets(&supervisor->generations) && open_metrics(&supervisor->generations);
 }
 
 static void serve(struct supervisor *supervisor)
@@ -576,7 +626,7 @@ int supervisor_run(const char *config_path, char **argv)
 	    .argv = argv,
 	    .binary = find_binary(argv[0]),
 	    .occasion = &first_start,
-	    .generations.private_fds = {-1, -1, -1, -1},
+	    .generations.private_fds = {-1, -1, -1, -1, -1, -1},
 	    .fds = xcalloc(POLL_FDS_FEW, sizeof(struct pollfd)),
 	    .cap_fds = POLL_FDS_FEW,
 	    .exit_status = EXIT_FAILURE,
@@ -585,6 +635,7 @@ int supervisor_run(const char *config_path, char **argv)
 	trial_init(&supervisor.trial);
 	helper_probe_init(&supervisor.probe);
 	staples_init(&supervisor.staples);
+	metrics_process_init(&supervisor.metrics_process);
 	if (prepare(&supervisor))
 		serve(&supervisor);
 	staples_done(&supervisor.staples);
@@ -593,6 +644,8 @@ int supervisor_run(const char *config_path, char **argv)
 	host_answers_free(&supervisor.generations.host_answers);
 	certificates_watch_done(&supervisor.certificates_watch);
 	tickets_free(&supervisor.generations.tickets);
+	metrics_process_done(&supervisor.metrics_process);
+	metrics_free(&supervisor.generations.metrics);
 	if (supervisor.generations.private_fds[FD_SIGNALS] >= 0)
 		close(supervisor.generations.private_fds[FD_SIGNALS]);
 	free(supervisor.fds);

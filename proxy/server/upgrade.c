@@ -1,12 +1,14 @@
 // upgrade.c: the state of the supervisor, to and from text.  See upgrade.h.
 //
-//     popgate-state 5
+//     popgate-state 6
 //     drain-timeout 3600000
 //     log 0 2 /var/log/popgate.log
 //     limits 5
 //     ledger 6
 //     host-answers 8
 //     tickets 9
+//     metrics 10
+//     metrics-socket 14 4714 127.0.0.1:9110   pid of who answers, as configured
 //     last-generation 7
 //     bound [::]:995 [::]:995 pop3s       as configured, as bound, listener
 //     socket 6                            belongs to the bound above
@@ -29,8 +31,9 @@
 #include "proxy/base/log.h"
 #include "proxy/net/tickets.h"
 #include "proxy/server/clock.h"
+#include "proxy/session/session_metrics.h"
 
-enum { VERSION = 5, FIELDS_MAX = 5 };
+enum { VERSION = 6, FIELDS_MAX = 5 };
 
 static const char variable[] = "POPGATE_UPGRADE";
 
@@ -60,6 +63,16 @@ static void write_bound(FILE *out, const struct bound *bound)
 	write_name(out, bound->listener);
 	for (size_t i = 0; i < bound->num_fds; i++)
 		fprintf(out, "socket %d\n", bound->fds[i]);
+}
+
+static void write_metrics_socket(FILE *out, const struct metrics_socket *socket, pid_t pid)
+{
+	char wanted_room[ADDR_TEXT_SIZE];
+	struct text wanted = TEXT(wanted_room);
+	if (!socket->is_open)
+		return;
+	addr_print(&socket->wanted, &wanted);
+	fprintf(out, "metrics-socket %d %d %s\n", socket->fd, (int)pid, wanted_room);
 }
 
 // "-" is a number that there is none of.
@@ -122,6 +135,8 @@ static void write_state(FILE *out, const struct upgrade_state *state)
 	fprintf(out, "ledger %d\n", ledger_fd(generations->ledger));
 	fprintf(out, "host-answers %d\n", host_answers_fd(generations->host_answers));
 	fprintf(out, "tickets %d\n", tickets_fd(generations->tickets));
+	fprintf(out, "metrics %d\n", metrics_fd(generations->metrics));
+	write_metrics_socket(out, &generations->metrics_socket, state->metrics_pid);
 	fprintf(out, "last-generation %u\n", generations->last_number);
 	for (const struct bound *b = generations->sockets.bounds; b; b = b->next)
 		write_bound(out, b);
@@ -166,6 +181,9 @@ static void keep_all_open(const struct generations *generations, bool keep)
 	keep_open(ledger_fd(generations->ledger), keep);
 	keep_open(host_answers_fd(generations->host_answers), keep);
 	keep_open(tickets_fd(generations->tickets), keep);
+	keep_open(metrics_fd(generations->metrics), keep);
+	if (generations->metrics_socket.is_open)
+		keep_open(generations->metrics_socket.fd, keep);
 	for (const struct bound *b = generations->sockets.bounds; b; b = b->next)
 		for (size_t i = 0; i < b->num_fds; i++)
 			keep_open(b->fds[i], keep);
@@ -313,6 +331,29 @@ static bool read_tickets(struct reader *reader, const struct str *fields)
 	return true;
 }
 
+static bool read_metrics(struct reader *reader, const struct str *fields)
+{
+	int fd;
+	if (!read_fd(fields[0], &fd) || reader->generations->metrics)
+		return false;
+	reader->generations->metrics = metrics_open(fd, session_metric_label);
+	if (!reader->generations->metrics)
+		close(fd);
+	return true;
+}
+
+static bool read_metrics_socket(struct reader *reader, const struct str *fields)
+{
+	struct metrics_socket *socket = &reader->generations->metrics_socket;
+	uint64_t pid;
+	if (socket->is_open || !read_unsigned(fields[1], INT_MAX, &pid) ||
+	    !addr_parse(fields[2], 0, &socket->wanted) || !read_fd(fields[0], &socket->fd))
+		return false;
+	socket->is_open = true;
+	socket->former = (pid_t)pid;
+	return true;
+}
+
 static bool read_last_generation(struct reader *reader, const struct str *fields)
 {
 	uint64_t number;
@@ -434,6 +475,8 @@ static const struct line_kind {
     {"ledger", 1, false, read_ledger},
     {"host-answers", 1, false, read_host_answers},
     {"tickets", 1, false, read_tickets},
+    {"metrics", 1, false, read_metrics},
+    {"metrics-socket", 3, false, read_metrics_socket},
     {"last-generation", 1, false, read_last_generation},
     {"bound", 3, true, read_bound},
     {"socket", 1, false, read_socket},

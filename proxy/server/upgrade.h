@@ -18,6 +18,7 @@ struct upgrade_state {
 	struct generations *generations;
 	uint64_t drain_timeout_ms;
 	const struct log_options *log; // NULL: stderr
+	pid_t metrics_pid;             // who answers `GET /metrics`; 0: nobody
 };
 
 // Writes the state to a new memfd; -1 with errno set when that fails.

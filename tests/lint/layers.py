@@ -22,6 +22,7 @@ LIBRARIES = {
     "uv.h": ["proxy/net/"],
     "ares.h": ["proxy/net/resolve.c"],
     "curl/": ["proxy/net/fetch.c"],
+    "microhttpd.h": ["proxy/server/metrics_server.c"],
     "yaml.h": ["proxy/config/"],
     "systemd/": ["proxy/server/"],
     "seccomp.h": ["proxy/server/"],

@@ -21,6 +21,7 @@ USES = {
     "policy/dns_outcomes.def": ("DNS_OUTCOME", r"\bDNS_{0}\b"),
     "policy/rule_kinds.def": ("RULE_KIND", r"\bRULE_{0}\b"),
     "proxy/base/events.def": ("EVENT", r"\bLOG_{0}\b"),
+    "proxy/base/metrics.def": ("METRIC|FACT", r"\bmetrics_add\(\s*METRIC_{0}\b|\bFACT_{0}\b"),
     "proxy/cert_options.def": ("CERT_OPTION", r"\bCERT_OPTION_{0}\b"),
     "proxy/cert_verbs.def": ("CERT_VERB", r"\bcert_{0}\("),
     "proxy/commands.def": ("COMMAND", r"\b{3}\("),
@@ -37,6 +38,7 @@ USES = {
     "proxy/server/filter.def": None,
     "proxy/server/generation.def": ("GENERATION_STATE", r"\bGENERATION_{0}\b"),
     "proxy/server/keys_filter.def": None,
+    "proxy/server/metrics_filter.def": None,
     "proxy/session/phases.def": ("PHASE", r"\bPHASE_{0}\b"),
     "proxy/session/reasons.def": ("REASON", r"\bREASON_{0}\b"),
 }

@@ -11,6 +11,7 @@
 #include "proxy/net/tickets.h"
 #include "proxy/server/clock.h"
 #include "proxy/server/upgrade.h"
+#include "proxy/session/session_metrics.h"
 
 static int any_fd(void)
 {
@@ -47,6 +48,9 @@ static void done(struct generations *generations)
 	ledger_free(&generations->ledger);
 	host_answers_free(&generations->host_answers);
 	tickets_free(&generations->tickets);
+	metrics_free(&generations->metrics);
+	if (generations->metrics_socket.is_open)
+		close(generations->metrics_socket.fd);
 	assert_null(generations->newest);
 	assert_null(generations->sockets.bounds);
 }
@@ -101,6 +105,11 @@ static void check_read_back(const struct generations *generations)
 	assert_non_null(generations->ledger);
 	assert_non_null(generations->host_answers);
 	assert_non_null(generations->tickets);
+	assert_int_equal(metrics_began(generations->metrics), 1795271057);
+	assert_true(generations->metrics_socket.is_open);
+	assert_int_equal(addr_port(&generations->metrics_socket.wanted), 9110);
+	assert_int_equal(generations->metrics_socket.former, 4715);
+	assert_true(fcntl(generations->metrics_socket.fd, F_GETFD) & FD_CLOEXEC);
 	const struct helper_process *helper = generations->helpers.first;
 	assert_int_equal(helper->pid, 4713);
 	assert_int_equal(helper->worker, 4711);
@@ -117,13 +126,17 @@ static void test_write_and_read(void **state)
 	    .ledger = ledger_new(),
 	    .host_answers = host_answers_new(),
 	    .tickets = tickets_new(),
+	    .metrics = metrics_new(session_metric_label, 1795271057),
+	    .metrics_socket = {.is_open = true, .fd = any_fd()},
 	};
 	struct generations after = {0};
-	struct upgrade_state written = {.generations = &before, .drain_timeout_ms = 3600000};
+	struct upgrade_state written = {
+	    .generations = &before, .drain_timeout_ms = 3600000, .metrics_pid = 4715};
 	char room[256];
 	struct text why = TEXT(room);
 	uint64_t drain_timeout_ms = 0;
 	(void)state;
+	assert_true(addr_parse(STR("127.0.0.1:9110"), 0, &before.metrics_socket.wanted));
 	add_bound(&before);
 	add_generation(&before, 8, GENERATION_draining)->deadline_ms = 12345;
 	struct generation *serving = add_generation(&before, 9, GENERATION_serving);
@@ -160,7 +173,7 @@ static bool reads(struct str text)
 	return read;
 }
 
-#define FIRST "popgate-state 5\n"
+#define FIRST "popgate-state 6\n"
 
 static const struct str refused[] = {
     STR(""),
@@ -200,7 +213,11 @@ static const struct str refused[] = {
     STR(FIRST "helper 0 1 4711 1\nend\n"),
     STR(FIRST "helper 4713 99999 4711 1\nend\n"),
     STR(FIRST "helper 4713 - 4711 1\nend\n"),
-    STR("popgate-state 6\ndrain-timeout x\nend\n"),
+    STR(FIRST "metrics 99999\nend\n"),
+    STR(FIRST "metrics-socket 99999 1 127.0.0.1:9110\nend\n"),
+    STR(FIRST "metrics-socket 0 - 127.0.0.1:9110\nend\n"),
+    STR(FIRST "metrics-socket 0 1 localhost:9110\nend\n"),
+    STR("popgate-state 7\ndrain-timeout x\nend\n"),
 };
 
 static const struct str accepted[] = {
@@ -209,7 +226,8 @@ static const struct str accepted[] = {
     STR(FIRST "bound 127.0.0.1:0 127.0.0.1:1 a name\nend\n"),
     STR(FIRST "generation 1 serving -\nworker 4711 0 - 1 1\nend\n"),
     STR(FIRST "generation 1 serving -\nkeys 4710 - 1\nend\n"),
-    STR("popgate-state 6\nunknown 1\ndrain-timeout 1 2 3\nend\n"),
+    STR("popgate-state 7\nunknown 1\ndrain-timeout 1 2 3\nend\n"),
+    STR("popgate-state 5\nend\n"),
     STR("popgate-state 4\nend\n"),
     STR("popgate-state 3\nend\n"),
     STR("popgate-state 2\nend\n"),
