@@ -7,7 +7,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "certs/leaf.h"
 #include "certs/load.h"
 #include "certs/parcel.h"
 #include "certs/private_key.h"
@@ -81,11 +80,12 @@ static void log_refused(const struct snapshot *snapshot, size_t i, const char *w
 	log_end(&line);
 }
 
-// When it has ended, or will soon.
-bool certificates_end_is_near(const struct config *config, int64_t not_after)
+bool certificates_end_is_near(const struct config *config, const struct leaf *leaf)
 {
-	int64_t left_s = not_after - (int64_t)time(NULL);
-	return left_s <= (int64_t)(config->site.certificate_warning / MS_PER_S);
+	int64_t now = time(NULL);
+	int64_t warning_s = (int64_t)(config->site.certificate_warning / MS_PER_S);
+	return leaf->not_after < now ||
+	       leaf_ends_soon(leaf->not_before, leaf->not_after, now, warning_s);
 }
 
 static void check_end(const struct snapshot *snapshot, size_t i)
@@ -93,13 +93,9 @@ static void check_end(const struct snapshot *snapshot, size_t i)
 	const struct config *config = snapshot->config;
 	struct log_line line;
 	struct leaf leaf = leaf_of(snapshot->certificates[i]);
-	int64_t now = time(NULL), left_s = leaf.not_after - now;
-	int64_t warning_s = (int64_t)(config->site.certificate_warning / MS_PER_S);
-	if (left_s < 0 || leaf_ends_soon(leaf.not_before, leaf.not_after, now, warning_s)) {
-		begin(&line, left_s >= 0 ? LOG_certificate_expires : LOG_certificate_expired,
 	int64_t left_s = leaf.not_after - (int64_t)time(NULL);
-	if (certificates_end_is_near(config, leaf.not_after)) {
-		begin(&line, left_s > 0 ? LOG_certificate_expires : LOG_certificate_expired,
+	if (certificates_end_is_near(config, &leaf)) {
+		begin(&line, left_s >= 0 ? LOG_certificate_expires : LOG_certificate_expired,
 		    &config->certificates[i]);
 		log_names(&line, &leaf);
 		log_time(&line, "not_after", leaf.not_after);

@@ -19,6 +19,7 @@
 #ifndef POPGATE_PROXY_SERVER_CERTIFICATES_WATCH_H
 #define POPGATE_PROXY_SERVER_CERTIFICATES_WATCH_H
 
+#include "certs/leaf.h"
 #include "proxy/base/file_mark.h"
 #include "proxy/server/generation.h"
 
@@ -55,8 +56,8 @@ uint64_t certificates_watch_next_due(
 // generation's workers.
 void certificates_send(struct generation *generation, size_t index);
 
-// Whether a certificate that ends then has ended, or will within certificate_warning.
-bool certificates_end_is_near(const struct config *config, int64_t not_after);
+// Whether that certificate has ended, or is to be warned of (leaf_ends_soon).
+bool certificates_end_is_near(const struct config *config, const struct leaf *leaf);
 
 void certificates_watch_done(struct certificates_watch *watch);
 

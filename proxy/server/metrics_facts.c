@@ -9,15 +9,6 @@
 #include "proxy/net/tls.h"
 #include "proxy/server/certificates_watch.h"
 
-static int64_t not_after_of(const struct tls_certificate *certificate)
-{
-	struct leaf leaf;
-	leaf_read(tls_certificate_leaf(certificate), &leaf);
-	int64_t not_after = leaf.not_after;
-	leaf_done(&leaf);
-	return not_after;
-}
-
 // What is before 1970 is long over.
 static void print(enum fact fact, const char *label, int64_t number, FILE *out)
 {
@@ -33,9 +24,11 @@ static bool number_of(enum fact fact, const struct snapshot *snapshot,
 		*out = staples_next_update(staples, snapshot, i);
 		return *out;
 	}
-	*out = not_after_of(snapshot->certificates[i]);
-	if (fact == FACT_certificate_expiring)
-		*out = certificates_end_is_near(snapshot->config, *out);
+	struct leaf leaf;
+	leaf_read(tls_certificate_leaf(snapshot->certificates[i]), &leaf);
+	*out = fact == FACT_certificate_expiring ? certificates_end_is_near(snapshot->config, &leaf)
+	                                         : leaf.not_after;
+	leaf_done(&leaf);
 	return true;
 }
 
