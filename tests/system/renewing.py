@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from certs import Certificates
+from issuers import Issuer, Kind
 
 # The files change at each turn; after the last they are the new pair.
 Steps = Iterator[None]
@@ -22,6 +23,17 @@ class Pair:
     @classmethod
     def of(cls, certificates: Certificates, name: str) -> "Pair":
         return cls(name, Path(certificates.chain(name)).read_text(), Path(certificates.key(name)).read_text())
+
+
+def pairs_that_lived(directory: Path, names: str) -> Callable[[float, float], Pair]:
+    """A maker of pairs that have been valid for so many days, and will be for so many more."""
+    issuer = Issuer(directory)
+
+    def make(since: float, left: float) -> Pair:
+        issuer.make("lived", Kind(names=names, start=-since, end=left))
+        return Pair("lived", issuer.text("lived", "intermediate"), issuer.path("lived.key").read_text())
+
+    return make
 
 
 def write_private(path: Path, content: str) -> None:

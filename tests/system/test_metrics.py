@@ -24,7 +24,7 @@ from databases import write_database
 from ocsp import Authority
 from popgate import Config, Popgate, is_sanitized, program, run_command, site
 from prometheus_client.parser import text_string_to_metric_families
-from renewing import Pair, Place, renew
+from renewing import Pair, Place, pairs_that_lived, renew
 from stores import Dovecot, free_port
 
 Start = Callable[..., Popgate]
@@ -403,33 +403,32 @@ def test_an_address_that_others_reach_is_warned_of(start: Start, config: Config,
 
 # facts
 
-def not_after(chain: str) -> float:
-    end = subprocess.run(["openssl", "x509", "-noout", "-enddate", "-in", chain], capture_output=True, text=True,
+def not_after(pair: Pair) -> float:
+    end = subprocess.run(["openssl", "x509", "-noout", "-enddate"], input=pair.chain, capture_output=True, text=True,
                          check=True).stdout.strip().partition("=")[2]
     return float(ssl.cert_time_to_seconds(end))
 
 
-def test_a_certificate_that_ends_soon_shows_as_the_log_says(start: Start, certificates: Certificates,
-                                                            config: Config, workdir: Path) -> None:
-    for name, days in (("ending", 5), ("renewed", 90)):
-        certificates.issue(f"metrics-{name}", "DNS:localhost", days=days)
-    ending, renewed = (Pair.of(certificates, f"metrics-{name}") for name in ("ending", "renewed"))
+def test_a_certificate_that_ends_soon_shows_as_the_log_says(start: Start, config: Config, workdir: Path) -> None:
+    lived = pairs_that_lived(workdir / "issuer", "DNS:localhost")
+    ending, renewed = lived(85, 5), lived(1, 89)
     place = Place(workdir, ending)
     config["certificates"]["renewed"] = place.section()
     gate = start(config)
     port = port_of(gate)
 
-    def show(chain: str, is_ending: int) -> None:
+    def show(pair: Pair, is_ending: int) -> None:
         numbers = read(port)
-        assert numbers["popgate_certificate_not_after_seconds", "renewed"] == not_after(chain)
+        assert numbers["popgate_certificate_not_after_seconds", "renewed"] == not_after(pair)
         assert numbers["popgate_certificate_expiring", "renewed"] == is_ending
         assert numbers["popgate_certificate_expiring", "localhost"] == 0
-    show(certificates.chain("metrics-ending"), 1)
+
+    show(ending, 1)
     gate.expect("certificate_expires")
     assert gate.log.wait("certificate_expires")["certificate"] == "renewed"
     renew(place, renewed)
     gate.log.wait("certificate_replaced")
-    until_it_works(lambda: show(certificates.chain("metrics-renewed"), 0))
+    until_it_works(lambda: show(renewed, 0))
 
 
 def test_a_staple_and_its_end_show(start: Start, config: Config, workdir: Path) -> None:

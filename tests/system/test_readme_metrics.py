@@ -6,6 +6,7 @@ import signal
 import subprocess
 import urllib.request
 from collections.abc import Callable
+from pathlib import Path
 
 import proc
 import pytest
@@ -13,6 +14,7 @@ from certs import Certificates
 from clients import DEADLINE, until_it_works
 from popgate import Config, Popgate, run_command, site
 from readme import README, Chapter
+from renewing import Place, pairs_that_lived
 from stores import Dovecot, free_port
 
 Start = Callable[..., Popgate]
@@ -159,8 +161,10 @@ def test_what_expressions_name_is_there(url: str) -> None:
             and f"{code}," not in known] == []
 
 
-def test_an_alarm_comes_with_the_warning_of_the_log(start: Start, config: Config) -> None:
-    gate = start({**config, **listening(SECTION)[0], "certificate_warning": "365d"})
+def test_an_alarm_comes_with_the_warning_of_the_log(start: Start, config: Config, workdir: Path) -> None:
+    ending = pairs_that_lived(workdir / "issuer", "DNS:localhost")(85, 5)
+    config["certificates"] = {"localhost": Place(workdir, ending).section()}
+    gate = start({**config, **listening(SECTION)[0]})
     gate.expect("certificate_expires")
     url = f"http://{gate.log.wait('metrics_served')['address']}/metrics"
     sample, equals, wanted = expressions()[0].split()

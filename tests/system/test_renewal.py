@@ -16,10 +16,9 @@ from pathlib import Path
 import pytest
 from certs import Certificates, make_intermediate
 from clients import Raw, until_it_works
-from issuers import Issuer, Kind
 from popgate import Config, Event, Popgate, is_sanitized, run_command, site
 from proc import Usage, memory, usage, wait_gone
-from renewing import WAYS, Pair, Place, renew, write_private
+from renewing import WAYS, Pair, Place, pairs_that_lived, renew, write_private
 from stores import Dovecot
 
 Start = Callable[..., Popgate]
@@ -278,14 +277,7 @@ def test_the_same_pair_again_is_no_news(gate: Popgate, certificates: Certificate
 
 @pytest.fixture(name="lived")
 def fixture_lived(workdir: Path) -> Callable[[float, float], Pair]:
-    """A pair that has been valid for so many days, and will be for so many more."""
-    issuer = Issuer(workdir / "issuer")
-
-    def make(since: float, left: float) -> Pair:
-        issuer.make("lived", Kind(names=NAMES, start=-since, end=left))
-        return Pair("lived", issuer.text("lived", "intermediate"), issuer.path("lived.key").read_text())
-
-    return make
+    return pairs_that_lived(workdir / "issuer", NAMES)
 
 
 def test_a_certificate_that_ends_is_told_at_the_start_and_when_it_is_put_there(
