@@ -1,7 +1,8 @@
 // tls.c: BoringSSL, fed by hand.  See tls.h.
 //
 // The files tls*.c are the only ones that know SSL_*.
-// SSL_set_shed_handshake_config gives back what only the handshake needed.
+// SSL_set_shed_handshake_config gives back what only the handshake needed.  Each call
+// that SSL_get_error judges clears BoringSSL's queue of errors by itself.
 #include "proxy/net/tls_priv.h"
 
 #include <stdlib.h>
@@ -45,6 +46,11 @@ static long bio_ctrl(BIO *bio, int command, long number, void *pointer)
 	return command == BIO_CTRL_FLUSH;
 }
 
+struct tls *tls_of(const SSL *ssl)
+{
+	return BIO_get_data(SSL_get_rbio(ssl));
+}
+
 static BIO *new_bio(struct tls *tls)
 {
 	static BIO_METHOD *method;
@@ -77,7 +83,6 @@ void tls_begin(struct tls *tls, SSL_CTX *ctx)
 	BUG_ON(!tls->ssl);
 	BIO *bio = new_bio(tls);
 	SSL_set_bio(tls->ssl, bio, bio);
-	SSL_set_app_data(tls->ssl, tls);
 	SSL_set_shed_handshake_config(tls->ssl, 1);
 }
 
@@ -263,7 +268,6 @@ enum tls_result tls_handshake(struct tls *tls)
 		if (hello != TLS_OK)
 			return hello;
 	}
-	ERR_clear_error();
 	struct str fed = tls->fed;
 	enum tls_result result = result_of(tls, SSL_do_handshake(tls->ssl));
 	if (result == TLS_FAILED)
@@ -273,18 +277,23 @@ enum tls_result tls_handshake(struct tls *tls)
 	return result == TLS_ENDED ? TLS_FAILED : result;
 }
 
+// Where there is nothing more, BoringSSL need not be asked again to say so.
+static bool has_more(const struct tls *tls)
+{
+	return tls->fed.len || tls->fed_end || SSL_has_pending(tls->ssl);
+}
+
 enum tls_result tls_read(
     struct tls *tls, char *room, size_t size, size_t *out_len, bool *out_truncated)
 {
-	enum tls_result result = TLS_OK;
+	enum tls_result result;
 	*out_len = 0;
-	ERR_clear_error();
-	while (result == TLS_OK && *out_len < size) {
+	do {
 		int n = SSL_read(tls->ssl, room + *out_len, (int)(size - *out_len));
 		result = result_of(tls, n);
 		if (n > 0)
 			*out_len += (size_t)n;
-	}
+	} while (result == TLS_OK && *out_len < size && has_more(tls));
 	*out_truncated =
 	    result == TLS_ENDED && !(SSL_get_shutdown(tls->ssl) & SSL_RECEIVED_SHUTDOWN);
 	return result;
@@ -292,13 +301,11 @@ enum tls_result tls_read(
 
 enum tls_result tls_write(struct tls *tls, struct str bytes)
 {
-	ERR_clear_error();
 	int n = SSL_write(tls->ssl, bytes.at, (int)bytes.len);
 	return n == (int)bytes.len ? TLS_OK : result_of(tls, n) == TLS_OK ? TLS_OK : TLS_FAILED;
 }
 
 void tls_finish(struct tls *tls)
 {
-	ERR_clear_error();
 	SSL_shutdown(tls->ssl);
 }

@@ -232,9 +232,9 @@ void tls_feed_end(struct tls *tls);
 // Goes on with the handshake: TLS_OK when it is over.
 enum tls_result tls_handshake(struct tls *tls);
 
-// Decrypts into room; TLS_WANTS_MORE with what there was in *out_len once all
-// fed bytes are used.  TLS_ENDED: the peer's close_notify, or with
-// *out_truncated its FIN without one.
+// Decrypts into room all that was fed, or as much as fits; *out_len is how much that
+// is, whatever is returned.  TLS_OK or TLS_WANTS_MORE: it goes on.  TLS_ENDED: the
+// peer's close_notify, or with *out_truncated its FIN without one.
 enum tls_result tls_read(
     struct tls *tls, char *room, size_t size, size_t *out_len, bool *out_truncated);
 

@@ -9,7 +9,7 @@
 // Hands the chain to the verifier that the context was made with.
 static enum ssl_verify_result_t verify(SSL *ssl, uint8_t *out_alert)
 {
-	struct tls *tls = SSL_get_app_data(ssl);
+	struct tls *tls = tls_of(ssl);
 	struct str chain[TLS_CHAIN_MAX];
 	size_t num;
 	char room[512];

@@ -36,7 +36,7 @@ static bool judge(struct tls *tls, enum tls_alert *out_alert)
 static enum ssl_verify_result_t verify(SSL *ssl, uint8_t *out_alert)
 {
 	enum tls_alert alert;
-	if (judge(SSL_get_app_data(ssl), &alert))
+	if (judge(tls_of(ssl), &alert))
 		return ssl_verify_ok;
 	*out_alert = (uint8_t)alert;
 	return ssl_verify_invalid;

@@ -101,6 +101,9 @@ bool tls_strength_of_connection(SSL *ssl, const struct tls_strength *strength);
 // A connection over the stream, of no context yet.
 struct tls *tls_new(struct stream *stream);
 
+// Whose it is; known by its BIO, since application data would cost two allocations.
+struct tls *tls_of(const SSL *ssl);
+
 // Gives it what a handshake needs.
 void tls_begin(struct tls *tls, SSL_CTX *ctx);
 

@@ -32,7 +32,7 @@ static void refuse_name(struct tls *tls, struct str name)
 // The first that BoringSSL asks, once it has read the hello.
 static enum ssl_select_cert_result_t choose_certificate(const SSL_CLIENT_HELLO *hello)
 {
-	struct tls *tls = SSL_get_app_data(hello->ssl);
+	struct tls *tls = tls_of(hello->ssl);
 	const struct tls_server *server = tls->server;
 	bool is_known;
 	const struct tls_place *place = tls_choose(server, hello, &is_known);
@@ -50,7 +50,7 @@ static enum ssl_select_cert_result_t choose_certificate(const SSL_CLIENT_HELLO *
 // The one place where BoringSSL lets the alert be chosen.
 static int acknowledge_name(SSL *ssl, int *out_alert, void *context)
 {
-	struct tls *tls = SSL_get_app_data(ssl);
+	struct tls *tls = tls_of(ssl);
 	(void)context;
 	*out_alert = SSL_AD_UNRECOGNIZED_NAME;
 	if (tls->is_name_refused)

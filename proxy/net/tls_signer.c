@@ -30,7 +30,7 @@ static void on_done(struct signing *signing)
 static enum ssl_private_key_result_t sign(SSL *ssl, uint8_t *out, size_t *out_len, size_t most,
     uint16_t algorithm, const uint8_t *in, size_t in_len)
 {
-	struct tls *tls = SSL_get_app_data(ssl);
+	struct tls *tls = tls_of(ssl);
 	const struct tls_certificate *certificate = tls->certificate;
 	struct str text = {(const char *)in, in_len};
 	struct question *question = xcalloc(1, sizeof(*question));
@@ -50,7 +50,7 @@ static enum ssl_private_key_result_t sign(SSL *ssl, uint8_t *out, size_t *out_le
 
 static enum ssl_private_key_result_t complete(SSL *ssl, uint8_t *out, size_t *out_len, size_t most)
 {
-	struct tls *tls = SSL_get_app_data(ssl);
+	struct tls *tls = tls_of(ssl);
 	const struct signing *answer = tls->answer;
 	if (!answer)
 		return ssl_private_key_retry;

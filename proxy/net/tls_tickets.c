@@ -33,7 +33,7 @@ enum {
 
 static const struct tickets *tickets_of(const SSL *ssl)
 {
-	const struct tls *tls = SSL_get_app_data(ssl);
+	const struct tls *tls = tls_of(ssl);
 	return tls->server->tickets;
 }
 
@@ -90,7 +90,7 @@ static int seal(
 static enum ssl_ticket_aead_result_t open_ticket(
     SSL *ssl, uint8_t *out, size_t *out_len, size_t max_out_len, const uint8_t *in, size_t in_len)
 {
-	const struct tls *tls = SSL_get_app_data(ssl);
+	const struct tls *tls = tls_of(ssl);
 	struct ticket_key key;
 	EVP_AEAD_CTX cipher;
 	uint64_t now = net_now(tls->stream->net);
@@ -100,7 +100,8 @@ static enum ssl_ticket_aead_result_t open_ticket(
 	int opened = EVP_AEAD_CTX_open(&cipher, out, out_len, max_out_len, in + TICKET_NAME_SIZE,
 	    NONCE, in + HEAD, in_len - HEAD, in, TICKET_NAME_SIZE);
 	end(&cipher);
-	ERR_clear_error(); // what does not open is no error of the connection
+	if (!opened)
+		ERR_clear_error(); // it is no error of the connection
 	return opened ? ssl_ticket_aead_success : ssl_ticket_aead_ignore_ticket;
 }
 
