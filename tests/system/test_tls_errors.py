@@ -23,7 +23,7 @@ def why(gate: Popgate) -> str:
 
 
 @pytest.mark.parametrize(("options", "wanted"), [
-    (["-tls1_2", "-cipher", "AES128-SHA"], "the client has no cipher suite that is allowed here and fits the "
+    (["-tls1_2", "-cipher", "ECDHE-ECDSA-CAMELLIA128-SHA256"], "the client has no cipher suite that is allowed here and fits the "
      "certificate's key; very old programs need tls_profile: legacy, or legacy-tls in login_exceptions "
      "(NO_SHARED_CIPHER)"),
     (["-tls1_1", "-cipher", "ALL:@SECLEVEL=0"], "the client has no version of TLS that tls_profile and tls_min allow; "
@@ -48,17 +48,19 @@ def test_of_a_client_that_does_not_fit(start: Start, certificates: Certificates,
 
 
 @pytest.mark.parametrize(("sent", "wanted"), [
-    (b"CAPA\r\n", "what the client sent is not TLS; it may be set up for no TLS, or for STLS (port 110) "
-     "(WRONG_VERSION_NUMBER)"),
-    (b"\x16\x03\x01\x00\x04\x01\x00\x00\x00", "a message of the client's is malformed (DECODE_ERROR)"),
-    (b"\x14\x03\x01\x00\x01\x01", "the client sent a record out of turn (UNEXPECTED_RECORD)"),
-])
-def test_of_what_is_no_hello(start: Start, certificates: Certificates, sent: bytes, wanted: str) -> None:
+    (b"CAPA\r\n", ["what the client sent is not TLS; it may be set up for no TLS, or for STLS (port 110) "
+                   "(WRONG_VERSION_NUMBER)"]),
+    (b"\x16\x03\x01\x00\x04\x01\x00\x00\x00", [
+        "a message of the client's is malformed (DECODE_ERROR)",
+        "the client's first message is malformed (CLIENTHELLO_PARSE_FAILED)"]),  # in newer versions of BoringSSL
+    (b"\x14\x03\x01\x00\x01\x01", ["the client sent a record out of turn (UNEXPECTED_RECORD)"]),
+], ids=["a command", "an empty hello", "another record"])
+def test_of_what_is_no_hello(start: Start, certificates: Certificates, sent: bytes, wanted: list[str]) -> None:
     gate = begin(start, certificates)
     with Raw(gate.port("pop3s")) as client:
         client.send(sent)
         client.read_to_end()
-    assert why(gate) == wanted
+    assert why(gate) in wanted
 
 
 @pytest.mark.parametrize(("alert", "wanted"), [
