@@ -1,6 +1,7 @@
 // kept.c: the way back to the pair of before.  See kept.h.
 #include "certs/kept.h"
 
+#include <errno.h>
 #include <limits.h>
 #include <time.h>
 #include <unistd.h>
@@ -9,6 +10,12 @@
 
 #include "certs/leaf.h"
 #include "certs/pair.h"
+
+// Who may not read a file of the pair in place knows nothing against it.
+static bool may_be_judged(const char *path)
+{
+	return access(path, R_OK) == 0 || errno != EACCES;
+}
 
 static bool is_in_time(const char *chain_path)
 {
@@ -33,8 +40,8 @@ void kept_print_way_back(const char *chain_path, const char *key_path, struct te
 	struct text chain = TEXT(chain_room), key = TEXT(key_room);
 	text_addf(&chain, "%s" KEPT_OLD, chain_path);
 	text_addf(&key, "%s" KEPT_OLD, key_path);
-	if (chain.truncated || key.truncated || access(key_room, F_OK) != 0 ||
-	    !is_in_time(chain_room))
+	if (chain.truncated || key.truncated || !may_be_judged(chain_path) ||
+	    !may_be_judged(key_path) || access(key_room, F_OK) != 0 || !is_in_time(chain_room))
 		return;
 	text_addf(out,
 	    "; the pair of before is still there, and comes back by: cp -p %s %s && cp -p %s %s",

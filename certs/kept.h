@@ -13,9 +13,9 @@
 #define KEPT_UNFIT ".unfit"
 
 // Adds the command that brings the old pair back: nothing when there is none, or it has
-// expired.  No private key is read, since that is not everybody's to do: what has the
-// name fits, and lasts through a crash before either file in place is replaced
-// (install.c).
+// expired, or we may not read the pair in place.  No private key is read, since that is not
+// everybody's to do: what has the name fits, and lasts through a crash before either file in place
+// is replaced (install.c).
 void kept_print_way_back(const char *chain_path, const char *key_path, struct text *out);
 
 #endif

@@ -62,10 +62,16 @@ static struct key_file file_of(
 	};
 }
 
-static void refuse(const struct key_file *file, struct text *why)
+static void refuse(const struct key_file *file, struct str why)
+{
+	log_why(LOG_key_refused, "certificate \"%s\": %.*s", file->name, STR_ARG(why));
+}
+
+// When it is the fault of the files.
+static void refuse_files(const struct key_file *file, struct text *why)
 {
 	kept_print_way_back(file->chain_path, file->key_path, why);
-	log_why(LOG_key_refused, "certificate \"%s\": %.*s", file->name, STR_ARG(text_str(why)));
+	refuse(file, text_str(why));
 }
 
 static bool open_files(struct keys_process *keys, const struct snapshot *snapshot)
@@ -84,7 +90,7 @@ static bool open_files(struct keys_process *keys, const struct snapshot *snapsho
 		    tls_certificate_leaf(snapshot->certificates[i]), (uint32_t)i, &why);
 		if (keys->files[i].fd >= 0)
 			continue;
-		refuse(&keys->files[i], &why);
+		refuse_files(&keys->files[i], &why);
 		all = false;
 	}
 	return all;
@@ -152,7 +158,10 @@ static bool give_all(struct keys_process *keys)
 		struct text why = TEXT(room);
 		if (keys->files[i].fd < 0 || give(keys, &keys->files[i], KEYS_ORDER_key, &why))
 			continue;
-		refuse(&keys->files[i], &why);
+		if (keys_process_runs(keys))
+			refuse_files(&keys->files[i], &why);
+		else
+			refuse(&keys->files[i], text_str(&why));
 		all = false;
 	}
 	return all;

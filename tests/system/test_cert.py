@@ -246,18 +246,17 @@ def test_a_full_disk_leaves_no_half_of_anything(workdir: Path, make: list[str], 
 
 def as_nobody(arguments: list[str], cwd: Path) -> Done:
     if os.getuid() != 0:
-        return cert(*arguments, cwd=cwd)
-    command = [required("setpriv", "util-linux"), "--reuid=65534", "--regid=65534", "--clear-groups", program(), "cert"]
+        return run_command(*arguments, cwd=cwd)
+    if not all(folder.stat().st_mode & 0o001 for folder in Path(program()).parents):
+        pytest.skip("others cannot reach the program")
+    command = [required("setpriv", "util-linux"), "--reuid=65534", "--regid=65534", "--clear-groups", program()]
     return subprocess.run([*command, *arguments], cwd=cwd, capture_output=True, text=True, timeout=DEADLINE,
                           check=False)
 
 
 def test_a_folder_that_may_not_be_written_is_told_so(workdir: Path) -> None:
-    binary = Path(program())
-    if os.getuid() == 0 and not all(folder.stat().st_mode & 0o001 for folder in binary.parents):
-        pytest.skip("others cannot reach the program")
     workdir.chmod(0o555)
-    done = as_nobody(REQUEST, workdir)
+    done = as_nobody(["cert", *REQUEST], workdir)
     assert done.stderr == ("popgate: cannot write new.key: Permission denied; do it as root, or name another folder; "
                            "nothing was made\n")
     workdir.chmod(0o755)
@@ -595,6 +594,18 @@ def test_there_is_no_way_back_to_a_pair_that_has_expired(certificates: Certifica
         "site": {"chain": str(place.chain), "key": str(place.key)}}}))
     said = run_command("check", "-c", str(file)).stderr
     assert f"cannot read the private key {place.key}: No such file" in said and ".old" not in said
+
+
+def test_who_may_not_read_the_key_is_told_of_no_way_back(certificates: Certificates, place: Place) -> None:
+    place.install("leaf.pem", "intermediate.pem", "root.pem", key="leaf.key")
+    place.issue("renewed")
+    place.install("renewed.pem", "intermediate.pem", "root.pem", key="renewed.key")
+    place.key.chmod(0)
+    file = place.folder / "popgate.conf"
+    file.write_text(json.dumps({**site(certificates, 1, key_isolation="off"), "certificates": {
+        "site": {"chain": str(place.chain), "key": str(place.key)}}}))
+    said = as_nobody(["check", "-c", str(file)], place.folder).stderr
+    assert said.endswith(f"cannot read the private key {place.key}: Permission denied\n")
 
 
 def test_when_the_second_file_does_not_come_the_first_goes_back(place: Place) -> None:
