@@ -32,8 +32,11 @@ def why(gate: Popgate) -> str:
      "(NO_APPLICATION_PROTOCOL)"),
     (["-tls1_3", "-groups", "P-521"], "the client has no group for the key exchange that is allowed here "
      "(NO_SHARED_GROUP)"),
-    (["-tls1_3", "-sigalgs", "RSA-PSS+SHA256"], "the client takes no signature that the certificate's key can make; "
-     "serve a certificate of another kind beside it (ECDSA, RSA) (NO_COMMON_SIGNATURE_ALGORITHMS)"),
+    *((options, "the client takes no signature that is allowed here and that the certificate's key can make; serve a "
+       "certificate of another kind beside it (ECDSA, RSA); very old programs, which know SHA-1 alone, need "
+       "tls_profile: legacy, or legacy-tls in login_exceptions (NO_COMMON_SIGNATURE_ALGORITHMS)")
+      for options in (["-tls1_3", "-sigalgs", "RSA-PSS+SHA256"],
+                      ["-tls1_2", "-sigalgs", "RSA+SHA1:ECDSA+SHA1", "-cipher", "ALL:@SECLEVEL=0"])),
     (["-tls1_2", "-verify_return_error"], "the client does not know the authority behind our certificate; see popgate "
      "cert check (TLSV1_ALERT_UNKNOWN_CA)"),
     (["-tls1_3", "-verify_return_error"], "the client does not know the authority behind our certificate; see popgate "
