@@ -68,8 +68,8 @@ static STACK_OF(CRYPTO_BUFFER) * copy_names(const struct str *names, size_t num)
 	return copies;
 }
 
-static bool ask(SSL_CTX *ctx, const struct tls_client_certificates *certificates,
-    const struct tls_certificate *served)
+static bool ask(SSL_CTX *ctx, const struct tls_strength *strength,
+    const struct tls_client_certificates *certificates, const struct tls_certificate *served)
 {
 	int mode = SSL_VERIFY_PEER |
 	           (certificates->required ? SSL_VERIFY_FAIL_IF_NO_PEER_CERT : SSL_VERIFY_NONE);
@@ -77,7 +77,8 @@ static bool ask(SSL_CTX *ctx, const struct tls_client_certificates *certificates
 	SSL_CTX_set_max_cert_list(ctx, CLIENT_CHAIN_SIZE_MAX);
 	SSL_CTX_set0_client_CAs(
 	    ctx, copy_names(certificates->authorities, certificates->num_authorities));
-	return tls_certificate_install(served, certificates->id, ctx);
+	return tls_strength_of_clients(ctx, strength) &&
+	       tls_certificate_install(served, certificates->id, ctx);
 }
 
 void tls_server_ask_for_certificates(
@@ -90,5 +91,6 @@ void tls_server_ask_for_certificates(
 	server->verify_context = certificates->context;
 	server->requires_certificate = certificates->required;
 	for (size_t i = 0; i < server->num_places; i++)
-		BUG_ON(!ask(server->places[i].ctx, certificates, server->places[i].certificate));
+		BUG_ON(!ask(server->places[i].ctx, &server->strength, certificates,
+		    server->places[i].certificate));
 }

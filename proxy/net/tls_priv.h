@@ -46,6 +46,7 @@ struct tls_server {
 	tls_verify_client_fn *verify;  // NULL: no client is asked for a certificate
 	const void *verify_context;
 	bool requires_certificate;
+	struct tls_strength strength;
 	char asked[TLS_ASKED_MAX]; // what a client's certificate is judged by
 	size_t asked_len;
 };
@@ -97,6 +98,10 @@ extern const struct tls_strength tls_usual_strength;
 // tls_strength.c: sets versions, suites and what signs; false with BoringSSL's reason queued.
 bool tls_strength_of_context(SSL_CTX *ctx, const struct tls_strength *strength);
 bool tls_strength_of_connection(SSL *ssl, const struct tls_strength *strength);
+
+// tls_strength.c: sets what clients may sign with who show a certificate; false out of memory.
+// Stores are offered SHA-1 still: some choose their chain by that, and have no other.
+bool tls_strength_of_clients(SSL_CTX *ctx, const struct tls_strength *strength);
 
 // A connection over the stream, of no context yet.
 struct tls *tls_new(struct stream *stream);

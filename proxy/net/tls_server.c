@@ -97,6 +97,7 @@ struct tls_server *tls_server_new(const struct tls_server_options *options, stru
 	struct tls_server *server = xcalloc(1, sizeof(*server));
 	BUG_ON(!options->num_certificates);
 	server->refuse_unknown_names = options->refuse_unknown_names;
+	server->strength = options->strength;
 	server->places = xcalloc(options->num_certificates, sizeof(*server->places));
 	for (size_t i = 0; server && i < options->num_certificates; i++)
 		if (!add_place(server, options, options->certificates[i], why))

@@ -29,8 +29,9 @@ static const uint16_t floors[] = {
     [TLS_PROFILE_legacy] = TLS1_VERSION,
 };
 
-// What signs in TLS 1.2 and 1.3, the best first; before, there is no choice.  RFC 9155, section
-// 4, forbids SHA-1, and it is in legacy for the same programs as the suites.
+// What signs in TLS 1.2 and 1.3, here and at clients with a certificate, the best first;
+// before, there is no choice.  RFC 9155, section 4, forbids SHA-1, and it is in legacy for
+// the same programs as the suites.
 static const uint16_t signatures[] = {
     SSL_SIGN_ED25519,
     SSL_SIGN_ECDSA_SECP256R1_SHA256,
@@ -101,5 +102,11 @@ bool tls_strength_of_connection(SSL *ssl, const struct tls_strength *strength)
 	return SSL_set_min_proto_version(ssl, min_version(strength)) &&
 	       SSL_set_max_proto_version(ssl, max_version(strength)) &&
 	       SSL_set_strict_cipher_list(ssl, room) &&
-	       SSL_set_signing_algorithm_prefs(ssl, signatures, num_signatures(strength));
+	       SSL_set_signing_algorithm_prefs(ssl, signatures, num_signatures(strength)) &&
+	       SSL_set_verify_algorithm_prefs(ssl, signatures, num_signatures(strength));
+}
+
+bool tls_strength_of_clients(SSL_CTX *ctx, const struct tls_strength *strength)
+{
+	return SSL_CTX_set_verify_algorithm_prefs(ctx, signatures, num_signatures(strength));
 }

@@ -76,9 +76,9 @@ class Authority:
         openssl(self.directory, "ca", "-batch", "-utf8", "-config", f"{self.name}.config", *arguments)
 
     def issue(self, name: str, subject: str = "/O=Test/CN=Anna", extensions: str = "", *, san: str = "",
-              expired: bool = False, until: datetime.datetime | None = None) -> Client:
+              expired: bool = False, until: datetime.datetime | None = None, key: tuple[str, ...] = KEY) -> Client:
         """`san` as openssl-x509v3_config(5) has it, such as email:anna@test.local."""
-        openssl(self.directory, "req", "-new", "-utf8", *KEY, "-subj", subject, "-keyout", f"{name}.key",
+        openssl(self.directory, "req", "-new", "-utf8", *key, "-subj", subject, "-keyout", f"{name}.key",
                 "-out", f"{name}.csr")
         (self.directory / f"{name}.ext").write_text((f"subjectAltName={san}\n" if san else "") +
                                                     (extensions or "extendedKeyUsage=clientAuth") + "\n")

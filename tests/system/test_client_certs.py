@@ -305,6 +305,16 @@ def test_failures_count_as_wrong_passwords_do(start: Start, certificates: Certif
 # ---- who is let into TLS
 
 @pytest.mark.parametrize("version", TLS_VERSIONS)
+@pytest.mark.parametrize("key", ["rsa:2048", "ec P-384", "ec P-521", "ed25519"])
+def test_a_key_may_be_of_any_kind(start: Start, certificates: Certificates, authority: Authority,
+                                  configure: Callable[..., Config], key: str, version: ssl.TLSVersion) -> None:
+    kind, _space, curve = key.partition(" ")
+    options = ("-newkey", kind, "-nodes", *(("-pkeyopt", f"ec_paramgen_curve:{curve}") if curve else ()))
+    anna = authority.issue("anna", san=f"email:{USER}", key=options)
+    fetched(start(configure(client_certs="required")), anna.context(certificates, version))
+
+
+@pytest.mark.parametrize("version", TLS_VERSIONS)
 @pytest.mark.parametrize("mode", TLS_MODES)
 def test_who_has_none_is_let_in_where_it_is_not_required(start: Start, certificates: Certificates, mode: str,
                                                          configure: Callable[..., Config],

@@ -60,6 +60,14 @@ def signed_by_sha1(port: int, client: str = "127.0.0.1") -> bool:
                            "-bind", f"{client}:0"))
 
 
+def takes_sha1(port: int, client: str = "127.0.0.1") -> bool:
+    """Whether a client may prove with SHA-1 that a certificate is its own."""
+    said = s_client(port, "-tls1_2", "-cipher", "ALL:@SECLEVEL=0", "-bind", f"{client}:0").stdout
+    found = re.search("^Requested Signature Algorithms: (.*)", said, re.MULTILINE)
+    assert found and "RSA+SHA256" in found[1]
+    return "SHA1" in found[1]
+
+
 def gnutls(port: int, priority: str, ca: str) -> str | None:
     """What GnuTLS's client comes to, or None."""
     done = subprocess.run(["gnutls-cli", f"--priority={priority}", f"--x509cafile={ca}", "-p", str(port), "localhost"],
@@ -130,6 +138,18 @@ def test_sha1_signs_for_nobody_but_legacy(start: Start, certificates: Certificat
     assert signed_by_sha1(port(tls_profile="legacy"))
     excepted = port(login_exceptions=["allow legacy-tls ip 127.0.0.2 until 2099-12-31 because old scanner"])
     assert signed_by_sha1(excepted, "127.0.0.2") and not signed_by_sha1(excepted, "127.0.0.3")
+
+
+def test_clients_sign_by_sha1_in_legacy_alone(start: Start, certificates: Certificates, dovecot: Dovecot) -> None:
+    def port(**options: Any) -> int:
+        config = site(certificates, dovecot.port, defaults=options)
+        config["listeners"]["pop3s"] |= {"client_certs": "optional", "client_ca": certificates.chain("ca")}
+        return start(config).port("pop3s")
+
+    assert not takes_sha1(port())
+    assert takes_sha1(port(tls_profile="legacy"))
+    excepted = port(login_exceptions=["allow legacy-tls ip 127.0.0.2 until 2099-12-31 because old scanner"])
+    assert takes_sha1(excepted, "127.0.0.2") and not takes_sha1(excepted, "127.0.0.3")
 
 
 @pytest.mark.parametrize("listener", ["pop3s", "pop3"])
