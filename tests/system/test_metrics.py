@@ -127,6 +127,7 @@ def test_numbers_are_right_after_real_sessions(gate: Popgate) -> None:
         **counted(sessions_opened=3, sessions_closed={"done": 2, "quit": 1}, tls_handshakes={"TLSv1.3": 2},
                   logins_accepted={"USER": 1, "PLAIN": 1}, logins_failed={"USER": 1}),
         ("popgate_sessions_open", ""): 0})
+    gate.log.wait("session_closed", count=3)
     closed = gate.log.all("session_closed")
     assert got["popgate_client_bytes_total", "in"] == sum(event["bytes_in"] for event in closed)
     assert got["popgate_client_bytes_total", "out"] == sum(event["bytes_out"] for event in closed)

@@ -23,8 +23,8 @@ def why(gate: Popgate) -> str:
 
 
 @pytest.mark.parametrize(("options", "wanted"), [
-    (["-tls1_2", "-cipher", "ECDHE-ECDSA-CAMELLIA128-SHA256"], "the client has no cipher suite that is allowed here and fits the "
-     "certificate's key; very old programs need tls_profile: legacy, or legacy-tls in login_exceptions "
+    (["-tls1_2", "-cipher", "ECDHE-ECDSA-CAMELLIA128-SHA256"], "the client has no cipher suite that is allowed here and "
+     "fits the certificate's key; very old programs need tls_profile: legacy, or legacy-tls in login_exceptions "
      "(NO_SHARED_CIPHER)"),
     (["-tls1_1", "-cipher", "ALL:@SECLEVEL=0"], "the client has no version of TLS that tls_profile and tls_min allow; "
      "very old programs need tls_profile: legacy, or legacy-tls in login_exceptions (UNSUPPORTED_PROTOCOL)"),
