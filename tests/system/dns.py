@@ -44,7 +44,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from clients import DEADLINE
-from stores import required
+from stores import free_port, required
 
 TYPES = {"A": 1, "CNAME": 5, "SOA": 6, "PTR": 12, "AAAA": 28}
 TYPE_NAMES = {number: name for name, number in TYPES.items()}
@@ -70,9 +70,10 @@ def bind_both(port: int = 0) -> tuple[socket.socket, socket.socket]:
 
 
 def free_dns_port() -> int:
-    udp, tcp = bind_both()
+    port = free_port()
+    udp, tcp = bind_both(port)
     with udp, tcp:
-        return tcp.getsockname()[1]
+        return port
 
 
 def dead_address() -> str:
