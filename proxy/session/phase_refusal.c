@@ -30,12 +30,17 @@ static bool is_unjudged(const struct session *session)
 	                      : own == REPLY_unavailable;
 }
 
-static void tell(struct session *session)
+// Not as late as the answer, for which a client need not wait.
+static void count(const struct session *session)
 {
 	if (is_unjudged(session))
 		session_count_unjudged_login(session);
 	else
 		session_count_failed_login(session);
+}
+
+static void tell(struct session *session)
+{
 	if (session->pending->own_reply != REPLIES)
 		session_reply(session, session->pending->own_reply);
 	else if (upstream_answer(&session->pending->upstream).len)
@@ -48,6 +53,7 @@ static void tell(struct session *session)
 void session_tell_refusal(struct session *session)
 {
 	uint64_t now = net_now(session->house->net);
+	count(session);
 	session_forget_secrets(session);
 	if (session->pending->tell_at <= now) {
 		tell(session);
@@ -159,6 +165,7 @@ void session_cannot_judge(struct session *session, const char *why)
 	attempt_end(&session->pending->attempt);
 	session_log_login_failed(session, str_of(why));
 	session->pending->own_reply = REPLY_unavailable;
+	count(session);
 	tell(session);
 }
 

@@ -148,6 +148,19 @@ def test_an_outage_is_told_from_a_wrong_password(start: Start, config: Config) -
                                         logins_accepted={"PLAIN": 0}))
 
 
+def test_who_leaves_before_the_answer_has_failed_too(start: Start, config: Config) -> None:
+    config["defaults"]["login_delay"] = "1m"
+    gate = start(config)
+    port = port_of(gate)
+    before = read(port)
+    with gate.connect("none") as client:
+        client.ask(b"USER anna", b"+OK")
+        client.send(b"PASS wrong\r\n")
+        wait_gain(port, before, {**counted(logins_failed={"USER": 1}), ("popgate_sessions_open", ""): 1})
+        client.reset()
+        wait_gain(port, before, {**counted(logins_failed={"USER": 1}), ("popgate_sessions_open", ""): 0})
+
+
 def test_sessions_that_last_are_open(gate: Popgate) -> None:
     port = port_of(gate)
     before = read(port)
