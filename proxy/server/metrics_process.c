@@ -27,7 +27,6 @@ enum {
 	SETTLED_MS = 10 * 1000, // one that lived so long was no failed start
 	END_MS = 5 * 1000,      // from the end of its channel to SIGKILL
 	FILES = 128,
-	CANNOT_EXECUTE = 127,
 };
 
 // A sanitizer's own memory has addresses without end.
@@ -103,6 +102,15 @@ static bool put_descriptors(int socket, int channel, int pages)
 	return good && close_range(METRICS_DESCRIPTORS, ~0U, 0) == 0;
 }
 
+static _Noreturn void give_up(int channel, const char *what)
+{
+	char room[256];
+	struct text packet = TEXT(room);
+	text_addf(&packet, "%ccannot %s: %s", METRICS_WHY, what, strerror(errno));
+	(void)!send(channel, room, packet.len, MSG_NOSIGNAL | MSG_DONTWAIT);
+	_exit(EXIT_FAILURE);
+}
+
 // Signals stay blocked and ignored as they are here: a terminal's are not for it.
 // execve(2) finds the running program, even when an upgrade has replaced the file.
 static _Noreturn void become_metrics(
@@ -113,14 +121,17 @@ static _Noreturn void become_metrics(
 	int pages = metrics_reader_fd(generations->metrics);
 	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
 	sandbox_enter(&process->identity);
+	for (int i = STDIN_FILENO; i <= STDERR_FILENO; i++)
+		dup2(null, i);
+	if (!put_descriptors(generations->metrics_socket.fd, channel, pages))
+		give_up(channel, "give it its descriptors");
+	// Not before: the supervisor may have more, of which copies were made.
 	limit(RLIMIT_NOFILE, FILES);
 	limit(RLIMIT_FSIZE, 0);
 	limit(RLIMIT_AS, room_bytes);
-	for (int i = STDIN_FILENO; i <= STDERR_FILENO; i++)
-		dup2(null, i);
-	if (put_descriptors(generations->metrics_socket.fd, channel, pages))
-		execv("/proc/self/exe", argv);
-	_exit(CANNOT_EXECUTE);
+	execv("/proc/self/exe", argv);
+	give_up(METRICS_CHANNEL, "execute popgate once more, which the user of the workers must be "
+	                         "allowed to do");
 }
 
 static bool fork_process(

@@ -8,6 +8,7 @@ import http.client
 import itertools
 import os
 import re
+import shutil
 import signal
 import socket
 import ssl
@@ -296,6 +297,27 @@ def test_without_the_library_everything_else_goes_on(start: Start, config: Confi
         client.login()
     library.unlink()
     assert read(port_of(gate))["popgate_sessions_opened_total", ""] == 1  # it is tried again by itself
+
+
+def test_a_supervisor_with_many_descriptors(start: Start, config: Config) -> None:
+    config["listeners"]["plain"]["bind"] = ["127.0.0.1:0"] * 100  # a socket for each of two workers
+    gate = start(config)
+    assert read(port_of(gate))["popgate_sessions_open", ""] == 0
+    assert len(proc.descriptors(gate.pid)) > 200
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root becomes another user")
+def test_a_program_that_is_for_root_alone_is_told(start: Start, config: Config, workdir: Path,
+                                                  monkeypatch: pytest.MonkeyPatch) -> None:
+    binary = workdir / "popgate"
+    shutil.copyfile(program(), binary)
+    binary.chmod(0o700)
+    monkeypatch.setenv("POPGATE", str(binary))
+    gate = start(config)
+    gate.expect("metrics_not_served")
+    assert "must be allowed to do: Permission denied" in gate.log.wait("metrics_not_served")["why"]
+    binary.chmod(0o755)
+    assert read(port_of(gate))["popgate_sessions_open", ""] == 0
 
 
 def test_who_serves_has_no_rights_and_workers_have_none_of_its_libraries(gate: Popgate) -> None:
