@@ -69,11 +69,13 @@ static bool has(const struct metrics_socket *socket, const struct addr *wanted)
 bool metrics_process_prepare(struct metrics_process *process, const struct generations *generations,
     const struct config *config, struct text *why)
 {
+	const struct metrics_socket *former = &generations->metrics_socket;
 	struct addr wanted;
 	metrics_process_withdraw(process);
-	if (!is_wanted(config, &wanted) || has(&generations->metrics_socket, &wanted))
+	if (!is_wanted(config, &wanted) || has(former, &wanted))
 		return true;
-	int fd = sockets_open_alone(&wanted, "metrics", why);
+	int fd =
+	    sockets_open_alone(&wanted, former->is_open ? &former->wanted : NULL, "metrics", why);
 	if (fd < 0)
 		return false;
 	process->candidate = (struct metrics_socket){.is_open = true, .fd = fd, .wanted = wanted};

@@ -334,7 +334,7 @@ static void serve(struct MHD_Daemon *daemon)
 		if (fds[1].revents && !listen_to_supervisor()) {
 			fds[1].fd = -1;
 			end_ms = now_ms + END_MS;
-			mhd.quiesce_daemon(daemon);
+			close(mhd.quiesce_daemon(daemon)); // who asks now is the next one's
 		}
 		mhd.run(daemon);
 	}

@@ -16,14 +16,19 @@
 #include "proxy/base/log.h"
 #include "proxy/server/port_owner.h"
 
+// Whether one of them stands in the way of the other, unless both are shared.
+static bool overlap(const struct addr *one, const struct addr *other)
+{
+	return one->any.sa_family == other->any.sa_family && addr_port(one) == addr_port(other) &&
+	       (addr_is_wildcard(one) || addr_is_wildcard(other));
+}
+
 // Two binds of ours, "192.0.2.1:995" and "0.0.0.0:995", may well be side by
 // side, or one follow the other at a reload.
 static bool overlaps_ours(const struct sockets *sockets, const struct addr *addr)
 {
 	for (const struct bound *b = sockets->bounds; b; b = b->next)
-		if (b->num_fds && b->actual.any.sa_family == addr->any.sa_family &&
-		    addr_port(&b->actual) == addr_port(addr) &&
-		    (addr_is_wildcard(&b->actual) || addr_is_wildcard(addr)))
+		if (b->num_fds && overlap(&b->actual, addr))
 			return true;
 	return false;
 }
@@ -96,14 +101,6 @@ static void explain_bound(const struct bound *bound, int error, struct text *why
 	explain_bind(&bound->wanted, text_str(&whose), error, why);
 }
 
-int sockets_open_alone(const struct addr *addr, const char *whose, struct text *why)
-{
-	int fd = open_bound(addr, false);
-	if (fd < 0)
-		explain_bind(addr, str_of(whose), errno, why);
-	return fd;
-}
-
 void sockets_adopt_fd(struct bound *bound, int fd)
 {
 	bound->fds = xrealloc(bound->fds, (bound->num_fds + 1) * sizeof(*bound->fds));
@@ -116,6 +113,16 @@ static bool is_exclusive(const struct addr *addr)
 	if (fd >= 0)
 		close(fd);
 	return fd >= 0;
+}
+
+int sockets_open_alone(
+    const struct addr *addr, const struct addr *former, const char *whose, struct text *why)
+{
+	bool is_free = (former && overlap(former, addr)) || is_exclusive(addr);
+	int fd = is_free ? open_bound(addr, true) : -1;
+	if (fd < 0)
+		explain_bind(addr, str_of(whose), errno, why);
+	return fd;
 }
 
 static bool open_next(struct sockets *sockets, struct bound *bound, struct text *why)

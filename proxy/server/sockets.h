@@ -71,8 +71,10 @@ __attribute__((warn_unused_result)) bool sockets_listen(const struct sockets *so
     const struct config *config, const struct worker_socket *share, size_t num_share);
 
 // A socket at this address that no plan has, not listening yet; `whose` it is tells the
-// reason.  -1 with the reason in *why when it is not to be had.
-int sockets_open_alone(const struct addr *addr, const char *whose, struct text *why);
+// reason.  It may follow a former one at an address that overlaps; NULL: there is none.
+// -1 with the reason in *why when it is not to be had.
+int sockets_open_alone(
+    const struct addr *addr, const struct addr *former, const char *whose, struct text *why);
 
 // Takes over a bind from before an upgrade, without sockets as yet.
 struct bound *sockets_adopt_bound(struct sockets *sockets, const struct addr *wanted,

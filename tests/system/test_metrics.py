@@ -382,6 +382,19 @@ def test_it_is_off_by_default_and_a_reload_changes_where(start: Start, config: C
     assert read(port_of(gate, since=gate.log.mark() - 1))["popgate_sessions_opened_total", ""] == 1
 
 
+def test_a_reload_opens_the_same_port_to_others_and_back(start: Start, config: Config) -> None:
+    port = free_port()
+    config["metrics"] = {"listen": f"127.0.0.1:{port}"}
+    gate = start(config)
+    gate.expect("metrics_exposed")
+    gate.log.wait("metrics_served")
+    for listen in (f"0.0.0.0:{port}", f"127.0.0.1:{port}"):
+        mark = gate.log.mark()
+        gate.reload({**config, "metrics": {"listen": listen}})
+        assert gate.log.wait("metrics_served", since=mark)["address"] == listen
+        assert read(port)["popgate_sessions_open", ""] == 0
+
+
 def test_ipv6(start: Start, config: Config) -> None:
     gate = start({**config, "metrics": {"listen": "[::1]:0"}})
     assert ask(port_of(gate), host="::1")[0].status == 200
