@@ -69,8 +69,9 @@ struct generation {
 struct metrics_socket {
 	bool is_open;
 	int fd;
-	struct addr wanted; // as configured; port 0: any
-	pid_t former;       // who answered there before an upgrade; 0: nobody
+	struct addr wanted;               // as configured; port 0: any
+	struct sandbox_identity identity; // of who answers
+	pid_t former;                     // who answered there before an upgrade; 0: nobody
 };
 
 struct generations {

@@ -115,14 +115,13 @@ static _Noreturn void give_up(int channel, const char *what)
 
 // Signals stay blocked and ignored as they are here: a terminal's are not for it.
 // execve(2) finds the running program, even when an upgrade has replaced the file.
-static _Noreturn void become_metrics(
-    const struct metrics_process *process, const struct generations *generations, int channel)
+static _Noreturn void become_metrics(const struct generations *generations, int channel)
 {
 	char name[] = METRICS_NAME;
 	char *argv[] = {name, NULL};
 	int pages = metrics_reader_fd(generations->metrics);
 	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
-	sandbox_enter(&process->identity);
+	sandbox_enter(&generations->metrics_socket.identity);
 	for (int i = STDIN_FILENO; i <= STDERR_FILENO; i++)
 		dup2(null, i);
 	if (!put_descriptors(generations->metrics_socket.fd, channel, pages))
@@ -146,7 +145,7 @@ static bool fork_process(
 	}
 	pid_t pid = fork();
 	if (pid == 0)
-		become_metrics(process, generations, ends[1]);
+		become_metrics(generations, ends[1]);
 	close(ends[1]);
 	if (pid > 0) {
 		process->pid = pid;
@@ -268,9 +267,16 @@ void metrics_process_adopt(struct metrics_process *process, struct generations *
 		process->candidate = (struct metrics_socket){.is_open = false};
 		tell_exposed(&wanted);
 	}
-	if (is_new || !process->pid || !is_same(&process->identity, &serving->identity))
+	if (is_new || !process->pid || !is_same(&socket->identity, &serving->identity))
 		replace(process);
-	process->identity = serving->identity;
+	socket->identity = serving->identity;
+}
+
+void metrics_process_keep(struct metrics_process *process, const struct generations *generations)
+{
+	if (generations->metrics_socket.is_open && !process->pid &&
+	    process->restart_ms == CLOCK_NEVER)
+		process->restart_ms = 0;
 }
 
 // ---- the channel --------------------------------------------------------

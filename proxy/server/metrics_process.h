@@ -17,10 +17,9 @@ struct metrics_process {
 	int ear;                         // the channel until it has said its one word; -1
 	int channel;                     // -1: none
 	struct metrics_socket candidate; // of a configuration that is not in force yet
-	struct sandbox_identity identity;
-	struct str facts;    // that it has heard; on the heap
-	uint64_t facts_ms;   // when to look at them again
-	unsigned generation; // whose they are
+	struct str facts;                // that it has heard; on the heap
+	uint64_t facts_ms;               // when to look at them again
+	unsigned generation;             // whose they are
 	uint64_t started_ms;
 	uint64_t restart_ms; // when to start the next; CLOCK_NEVER: there is one, or is to be none
 	uint64_t backoff_ms;
@@ -39,6 +38,10 @@ __attribute__((warn_unused_result)) bool metrics_process_prepare(struct metrics_
 
 // The configuration that was prepared last will not be in force.
 void metrics_process_withdraw(struct metrics_process *process);
+
+// None will be, for now.  After an upgrade that leaves nobody who answers, since only its
+// configuration was refused: somebody does again, without the facts of a generation.
+void metrics_process_keep(struct metrics_process *process, const struct generations *generations);
 
 // It is in force now.
 void metrics_process_adopt(struct metrics_process *process, struct generations *generations,

@@ -136,6 +136,7 @@ static void give_up_start(struct supervisor *supervisor)
 		stop(supervisor, EXIT_FAILURE);
 		return;
 	}
+	metrics_process_keep(&supervisor->metrics_process, &supervisor->generations);
 	if (serving && serving->snapshot) {
 		const struct log_options *log = &serving->snapshot->config->log;
 		if (!log_open(str_of(log->target), log->format, log->level, &why))

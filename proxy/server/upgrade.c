@@ -8,7 +8,7 @@
 //     host-answers 8
 //     tickets 9
 //     metrics 10
-//     metrics-socket 14 4714 127.0.0.1:9110   pid of who answers, as configured
+//     metrics-socket 14 127.0.0.1:9110 4714 65534 65534   as configured; who: pid, uid, gid
 //     last-generation 7
 //     bound [::]:995 [::]:995 pop3s       as configured, as bound, listener
 //     socket 6                            belongs to the bound above
@@ -72,7 +72,8 @@ static void write_metrics_socket(FILE *out, const struct metrics_socket *socket,
 	if (!socket->is_open)
 		return;
 	addr_print(&socket->wanted, &wanted);
-	fprintf(out, "metrics-socket %d %d %s\n", socket->fd, (int)pid, wanted_room);
+	fprintf(out, "metrics-socket %d %s %d %u %u\n", socket->fd, wanted_room, (int)pid,
+	    (unsigned)socket->identity.uid, (unsigned)socket->identity.gid);
 }
 
 // "-" is a number that there is none of.
@@ -345,12 +346,16 @@ static bool read_metrics(struct reader *reader, const struct str *fields)
 static bool read_metrics_socket(struct reader *reader, const struct str *fields)
 {
 	struct metrics_socket *socket = &reader->generations->metrics_socket;
-	uint64_t pid;
-	if (socket->is_open || !read_unsigned(fields[1], INT_MAX, &pid) ||
-	    !addr_parse(fields[2], 0, &socket->wanted) || !read_fd(fields[0], &socket->fd))
+	uint64_t pid, uid, gid;
+	if (socket->is_open || !addr_parse(fields[1], 0, &socket->wanted) ||
+	    !read_unsigned(fields[2], INT_MAX, &pid) ||
+	    !read_unsigned(fields[3], UINT32_MAX, &uid) ||
+	    !read_unsigned(fields[4], UINT32_MAX, &gid) || !read_fd(fields[0], &socket->fd))
 		return false;
 	socket->is_open = true;
 	socket->former = (pid_t)pid;
+	socket->identity =
+	    (struct sandbox_identity){.change = uid != 0, .uid = (uid_t)uid, .gid = (gid_t)gid};
 	return true;
 }
 
@@ -476,7 +481,7 @@ static const struct line_kind {
     {"host-answers", 1, false, read_host_answers},
     {"tickets", 1, false, read_tickets},
     {"metrics", 1, false, read_metrics},
-    {"metrics-socket", 3, false, read_metrics_socket},
+    {"metrics-socket", 5, false, read_metrics_socket},
     {"last-generation", 1, false, read_last_generation},
     {"bound", 3, true, read_bound},
     {"socket", 1, false, read_socket},

@@ -275,6 +275,28 @@ def test_an_upgrade_goes_on_counting_at_the_same_address(gate: Popgate) -> None:
     proc.wait_gone([pid])
 
 
+def test_an_upgrade_whose_configuration_is_refused_goes_on_too(gate: Popgate, config: Config) -> None:
+    gate.expect("reload_refused")
+    port, pid = port_of(gate), server_of(gate)
+    before = read(port)
+    with socket.socket() as taken:  # which the new binary's check does not see
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        config["listeners"]["plain"]["bind"].append("127.0.0.1:%d" % taken.getsockname()[1])
+        gate.write(config)
+        mark = gate.log.mark()
+        gate.signal(signal.SIGUSR2)
+        gate.log.wait("reload_refused", since=mark)
+    assert port_of(gate, since=mark) == port
+    after = read(port)  # all but the facts of a configuration that nobody has
+    assert {name for name, _label in before.keys() - after.keys()} == {
+        "popgate_certificate_not_after_seconds", "popgate_certificate_expiring"}
+    assert {key: number for key, number in after.items() if before[key] != number} == {}
+    proc.wait_gone([pid])
+    status = proc.status(server_of(gate))
+    assert os.geteuid() or status["Uid"] == ["65534"] * 4
+
+
 def test_who_serves_is_started_again(gate: Popgate) -> None:
     gate.expect("metrics_ended")
     port = port_of(gate)

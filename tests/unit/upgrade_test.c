@@ -109,6 +109,9 @@ static void check_read_back(const struct generations *generations)
 	assert_true(generations->metrics_socket.is_open);
 	assert_int_equal(addr_port(&generations->metrics_socket.wanted), 9110);
 	assert_int_equal(generations->metrics_socket.former, 4715);
+	assert_true(generations->metrics_socket.identity.change);
+	assert_int_equal(generations->metrics_socket.identity.uid, 65534);
+	assert_int_equal(generations->metrics_socket.identity.gid, 65533);
 	assert_true(fcntl(generations->metrics_socket.fd, F_GETFD) & FD_CLOEXEC);
 	const struct helper_process *helper = generations->helpers.first;
 	assert_int_equal(helper->pid, 4713);
@@ -127,7 +130,9 @@ static void test_write_and_read(void **state)
 	    .host_answers = host_answers_new(),
 	    .tickets = tickets_new(),
 	    .metrics = metrics_new(session_metric_label, 1795271057),
-	    .metrics_socket = {.is_open = true, .fd = any_fd()},
+	    .metrics_socket = {.is_open = true,
+	        .fd = any_fd(),
+	        .identity = {.change = true, .uid = 65534, .gid = 65533}},
 	};
 	struct generations after = {0};
 	struct upgrade_state written = {
@@ -214,9 +219,11 @@ static const struct str refused[] = {
     STR(FIRST "helper 4713 99999 4711 1\nend\n"),
     STR(FIRST "helper 4713 - 4711 1\nend\n"),
     STR(FIRST "metrics 99999\nend\n"),
-    STR(FIRST "metrics-socket 99999 1 127.0.0.1:9110\nend\n"),
-    STR(FIRST "metrics-socket 0 - 127.0.0.1:9110\nend\n"),
-    STR(FIRST "metrics-socket 0 1 localhost:9110\nend\n"),
+    STR(FIRST "metrics-socket 99999 127.0.0.1:9110 1 65534 65534\nend\n"),
+    STR(FIRST "metrics-socket 0 127.0.0.1:9110 - 65534 65534\nend\n"),
+    STR(FIRST "metrics-socket 0 localhost:9110 1 65534 65534\nend\n"),
+    STR(FIRST "metrics-socket 0 127.0.0.1:9110 1 nobody 65534\nend\n"),
+    STR(FIRST "metrics-socket 0 127.0.0.1:9110 1 65534 4294967296\nend\n"),
     STR("popgate-state 7\ndrain-timeout x\nend\n"),
 };
 
