@@ -131,6 +131,12 @@ bool addr_is_wildcard(const struct addr *addr)
 	return addr->v4.sin_addr.s_addr == INADDR_ANY;
 }
 
+bool addr_overlaps(const struct addr *a, const struct addr *b)
+{
+	return a->any.sa_family == b->any.sa_family && addr_port(a) == addr_port(b) &&
+	       (addr_is_wildcard(a) || addr_is_wildcard(b));
+}
+
 bool addr_is_loopback(const struct addr *addr)
 {
 	if (addr->any.sa_family == AF_INET6)

@@ -46,6 +46,10 @@ bool addr_eq(const struct addr *a, const struct addr *b);
 // True for 0.0.0.0 and ::.
 bool addr_is_wildcard(const struct addr *addr);
 
+// True when one of them has all addresses of a family and the other one of them, at the
+// same port.
+bool addr_overlaps(const struct addr *a, const struct addr *b);
+
 // True for 127.0.0.0/8 and ::1.
 bool addr_is_loopback(const struct addr *addr);
 

@@ -218,18 +218,28 @@ static void check_binds(
 	}
 }
 
+static bool stands_in_the_way(const struct listener_config *listener, const struct addr *addr)
+{
+	struct addr bound;
+	for (size_t i = 0; i < listener->options.bind.num; i++)
+		if (addr_parse(str_of(listener->options.bind.at[i]), 0, &bound) &&
+		    (addr_eq(&bound, addr) || addr_overlaps(&bound, addr)))
+			return true;
+	return false;
+}
+
 void check_metrics(const struct config *config, struct problems *problems)
 {
 	struct str listen = str_of(config->metrics.listen);
-	const struct listener_config *last = config->listeners + config->num_listeners - 1, *other;
 	struct addr addr;
-	if (!config->num_listeners || !addr_parse(listen, 0, &addr))
+	if (!addr_parse(listen, 0, &addr) || !addr_port(&addr))
 		return;
-	other = bound_before(config, last, last->options.bind.num, &addr);
-	if (other)
-		problems_add(problems, config->path, config->metrics_places[METRICS_OPTION_listen],
-		    "listen: %s is bound by listener %s; choose another port", shown(listen).at,
-		    shown(str_of(other->name)).at);
+	for (size_t i = 0; i < config->num_listeners; i++)
+		if (stands_in_the_way(&config->listeners[i], &addr))
+			problems_add(problems, config->path,
+			    config->metrics_places[METRICS_OPTION_listen],
+			    "listen: %s is bound by listener %s; choose another port",
+			    shown(listen).at, shown(str_of(config->listeners[i].name)).at);
 }
 
 // Each way to a response has an option of its own.

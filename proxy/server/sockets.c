@@ -16,19 +16,12 @@
 #include "proxy/base/log.h"
 #include "proxy/server/port_owner.h"
 
-// Whether one of them stands in the way of the other, unless both are shared.
-static bool overlap(const struct addr *one, const struct addr *other)
-{
-	return one->any.sa_family == other->any.sa_family && addr_port(one) == addr_port(other) &&
-	       (addr_is_wildcard(one) || addr_is_wildcard(other));
-}
-
 // Two binds of ours, "192.0.2.1:995" and "0.0.0.0:995", may well be side by
 // side, or one follow the other at a reload.
 static bool overlaps_ours(const struct sockets *sockets, const struct addr *addr)
 {
 	for (const struct bound *b = sockets->bounds; b; b = b->next)
-		if (b->num_fds && overlap(&b->actual, addr))
+		if (b->num_fds && addr_overlaps(&b->actual, addr))
 			return true;
 	return false;
 }
@@ -118,7 +111,7 @@ static bool is_exclusive(const struct addr *addr)
 int sockets_open_alone(
     const struct addr *addr, const struct addr *former, const char *whose, struct text *why)
 {
-	bool is_free = (former && overlap(former, addr)) || is_exclusive(addr);
+	bool is_free = (former && addr_overlaps(former, addr)) || is_exclusive(addr);
 	int fd = is_free ? open_bound(addr, true) : -1;
 	if (fd < 0)
 		explain_bind(addr, str_of(whose), errno, why);

@@ -235,6 +235,10 @@ static const struct {
     {"metrics: { listen: 127.0.0.1:995 }\n" HEAD
      "  a: { bind: [\"127.0.0.1:110\", \"127.0.0.1:995\"], tls: implicit, backend: store }\n",
         AT "1:20: listen: \"127.0.0.1:995\" is bound by listener \"a\"; choose another port\n"},
+    {"metrics: { listen: 127.0.0.1:995 }\n" HEAD
+     "  a: { bind: [\"[::]:995\", \"192.0.2.1:995\"], tls: implicit, backend: store }\n"
+     "  b: { bind: [\"0.0.0.0:995\"], tls: implicit, backend: store }\n",
+        AT "1:20: listen: \"127.0.0.1:995\" is bound by listener \"b\"; choose another port\n"},
     // syntax
     {"workers: [1\n", AT "2:1: not YAML: did not find expected ',' or ']' while parsing a flow "
                          "sequence; put values with any of []{}:#,&*!|>%@ in double quotes\n"},
