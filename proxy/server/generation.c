@@ -129,6 +129,12 @@ void generations_forget(const struct generations *generations)
 	metrics_free(&metrics);
 }
 
+static _Noreturn void fail_worker(const char *what)
+{
+	log_why(LOG_start_failed, "worker: cannot %s: %s", what, strerror(errno));
+	exit(EXIT_FAILURE);
+}
+
 static _Noreturn void become_worker(const struct generations *generations,
     const struct generation *generation, size_t slot, int channel, int signer)
 {
@@ -139,20 +145,12 @@ static _Noreturn void become_worker(const struct generations *generations,
 	struct worker_socket *share =
 	    sockets_share(generation->plan, slot, generation->num_workers, &num);
 	const struct config *config = generation->snapshot->config;
-	if (!sockets_listen(&generations->sockets, config, share, num)) {
-		log_why(LOG_start_failed, "worker: cannot listen: %s", strerror(errno));
-		exit(EXIT_FAILURE);
-	}
-	if (!tickets_be_reader(generations->tickets)) {
-		log_why(
-		    LOG_start_failed, "worker: cannot map the ticket keys: %s", strerror(errno));
-		exit(EXIT_FAILURE);
-	}
-	if (!metrics_be_worker(generations->metrics, generation->workers[slot].id)) {
-		log_why(LOG_start_failed, "worker: cannot map its page of metrics: %s",
-		    strerror(errno));
-		exit(EXIT_FAILURE);
-	}
+	if (!sockets_listen(&generations->sockets, config, share, num))
+		fail_worker("listen");
+	if (!tickets_be_reader(generations->tickets))
+		fail_worker("map the ticket keys");
+	if (!metrics_be_worker(generations->metrics, generation->workers[slot].id))
+		fail_worker("map its page of metrics");
 	struct worker_start start = {
 	    .snapshot = generation->snapshot,
 	    .limits = generations->limits,
