@@ -158,7 +158,8 @@ static struct str everything(void)
 		return STR("");
 	print_own_facts(out);
 	metrics_print(metrics, session_metric_label, out);
-	fwrite(facts.at, 1, facts.len, out);
+	if (facts.len)
+		fwrite(facts.at, 1, facts.len, out);
 	if (fclose(out) == 0)
 		return (struct str){at, len};
 	free(at);
