@@ -165,7 +165,7 @@ void metrics_add(enum metric metric, size_t label, int64_t by)
 {
 	_Atomic uint64_t *at = cell(mine, metric, label);
 	uint64_t was = atomic_load_explicit(at, memory_order_relaxed);
-	atomic_store_explicit(at, was + (uint64_t)by, memory_order_relaxed);
+	atomic_store_explicit(at, was + (uint64_t)by, memory_order_release);
 }
 
 bool metrics_be_worker(struct metrics *metrics, unsigned worker)

@@ -85,12 +85,13 @@ void session_count_opened(void)
 	metrics_add(METRIC_sessions_open, 0, 1);
 }
 
+// Last that it is closed: who reads meanwhile finds what it had beside it.
 void session_count_closed(const struct session *session)
 {
-	metrics_add(METRIC_sessions_open, 0, -1);
-	metrics_add(METRIC_sessions_closed, session->reason, 1);
 	metrics_add(METRIC_client_bytes, IN, (int64_t)session->client.bytes_in);
 	metrics_add(METRIC_client_bytes, OUT, (int64_t)session->client.bytes_out);
+	metrics_add(METRIC_sessions_open, 0, -1);
+	metrics_add(METRIC_sessions_closed, session->reason, 1);
 }
 
 void session_count_handshake(const struct session *session)
