@@ -18,7 +18,8 @@
 #include "proxy/base/die.h"
 #include "proxy/base/exposition.h"
 
-enum { PAGE = 4096, SUPERVISOR = METRICS_WORKERS };
+// No kernel's pages are larger, and a worker maps its own alone.
+enum { PAGE = 65536, SUPERVISOR = METRICS_WORKERS };
 
 // Of one process.
 struct page {

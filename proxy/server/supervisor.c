@@ -578,8 +578,11 @@ static bool open_tickets(struct generations *generations)
 }
 
 // After an upgrade from a version that counts other things, counting begins anew.
-static bool open_metrics(struct generations *generations)
+static bool open_metrics(struct supervisor *supervisor)
 {
+	struct generations *generations = &supervisor->generations;
+	if (!generations->metrics && supervisor->occasion == &upgraded)
+		log_why(LOG_metrics_reset, "the shared pages are of another version");
 	if (!generations->metrics)
 		generations->metrics = metrics_new(session_metric_label, (uint64_t)time(NULL));
 	if (!generations->metrics)
@@ -603,7 +606,7 @@ static bool prepare(struct supervisor *supervisor)
 	}
 	return open_limits(supervisor) && open_ledger(supervisor) &&
 	       open_host_answers(&supervisor->generations) &&
-	       open_tickets(&supervisor->generations) && open_metrics(&supervisor->generations);
+	       open_tickets(&supervisor->generations) && open_metrics(supervisor);
 }
 
 static void serve(struct supervisor *supervisor)

@@ -7,6 +7,7 @@ import subprocess
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
+from typing import BinaryIO
 
 import proc
 import pytest
@@ -98,21 +99,42 @@ def test_counters_never_go_back(gate: Popgate) -> None:
         client.login()
     until_it_works(lambda: assert_positive(counters(url)["popgate_client_bytes_total", '{direction="in"}']))
 
-    def upgrade() -> None:
-        mark = gate.log.mark()
-        gate.signal(signal.SIGUSR2)
-        gate.log.wait("upgrade_done", since=mark)
-        gate.log.wait("metrics_served", since=mark)
-
     def die() -> None:
         os.kill(gate.wait_workers(2)[0], signal.SIGKILL)
         gate.log.wait("worker_died")
-    steps: list[Callable[[], None]] = [gate.reload, upgrade, die]
+    steps: list[Callable[[], None]] = [gate.reload, lambda: upgrade(gate), die]
     for step in steps:
         before = counters(url)
         step()
         after = counters(url)
         assert [key for key in before if after[key] < before[key]] == []
+
+
+@says("A version that counts other things begins anew (…).")
+def test_another_version_begins_anew(gate: Popgate, codes: list[str]) -> None:
+    gate.expect(codes[0])
+    url = f"http://{gate.log.wait('metrics_served')['address']}/metrics"
+    with gate.connect("implicit"):
+        pass
+    until_it_works(lambda: assert_positive(value(url, "popgate_sessions_opened_total")))
+    with open_pages(gate) as pages:
+        pages.write(bytes(8))  # which things they are, as the next version would have it
+    upgrade(gate)
+    assert value(url, "popgate_sessions_opened_total") == 0
+
+
+def open_pages(gate: Popgate) -> BinaryIO:
+    """Those that the supervisor shares."""
+    [pages] = [each for each in Path(f"/proc/{gate.pid}/fd").iterdir()
+               if os.readlink(each).startswith("/memfd:popgate-metrics ")]
+    return open(pages, "r+b", buffering=0)
+
+
+def upgrade(gate: Popgate) -> None:
+    mark = gate.log.mark()
+    gate.signal(signal.SIGUSR2)
+    gate.log.wait("upgrade_done", since=mark)
+    gate.log.wait("metrics_served", since=mark)
 
 
 def counters(url: str) -> dict[tuple[str, str], float]:
