@@ -32,10 +32,15 @@ struct page {
 
 // Sparse: places that never had a worker take no memory, as long as nobody looks there.
 struct pages {
-	uint64_t layout;
-	uint64_t began_s;
-	_Atomic uint64_t num_used; // places of workers, from the first
-	alignas(PAGE) union {
+	union {
+		struct {
+			uint64_t layout;
+			uint64_t began_s;
+			_Atomic uint64_t num_used; // places of workers, from the first
+		};
+		char room[PAGE];
+	};
+	union {
 		struct page page;
 		char room[PAGE];
 	} places[METRICS_WORKERS + 1];
@@ -43,6 +48,7 @@ struct pages {
 
 _Static_assert(ATOMIC_LLONG_LOCK_FREE == 2, "a lock in the pages could be left held by a crash");
 _Static_assert(sizeof(struct page) <= PAGE, "a worker has one page");
+_Static_assert(offsetof(struct pages, places) % PAGE == 0, "and no other");
 
 struct metrics {
 	int fd; // -1: a reader's
