@@ -38,8 +38,14 @@ class Target:
     worker: int
 
 
-def children(pid: int) -> list[int]:
-    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+def process_name(pid: int) -> str:
+    return Path(f"/proc/{pid}/comm").read_text()
+
+
+def workers(pid: int) -> list[int]:
+    """The children that are called as the supervisor is; the process that signs has a name of its own."""
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return [int(child) for child in children if process_name(int(child)) == process_name(pid)]
 
 
 @contextlib.contextmanager
@@ -60,7 +66,7 @@ def target(harness: Path, name: str, script: Path, port: int) -> Iterator[Target
     with tempfile.TemporaryDirectory() as directory:
         done = subprocess.run([script, "start", directory], env=environment, check=True, capture_output=True, text=True)
         try:
-            worker, = children(int(done.stdout))
+            worker, = workers(int(done.stdout))
             yield Target(name, port, worker)
         finally:
             subprocess.run([script, "stop", directory], env=environment, check=True)

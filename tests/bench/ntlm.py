@@ -40,7 +40,7 @@ from certs import make_certificates
 from costs import EVENTS, Costs, report
 from ntlm_client import Client, buffer_at, challenge_of
 from popgate import Config, program
-from proc import children
+from proc import children, name as process_name
 
 PROGRAMS = HERE.parents[1] / "bazel-bin" / "tests" / "bench"
 GATE_CORE, CLIENT_CORE = "0", "1"
@@ -125,7 +125,7 @@ def gate(directory: Path, config: Config, core: str = GATE_CORE, token: str = "r
         events = wait_logged(log, token)
         ports = {event["listener"]: int(event["address"].rpartition(":")[2])
                  for event in events if event["event"] == "listening"}
-        worker, = (pid for pid in children(process.pid) if "ntlm_auth" not in Path(f"/proc/{pid}/cmdline").read_text())
+        worker, = (pid for pid in children(process.pid) if process_name(pid) == process_name(process.pid))
         yield Gate(process.pid, worker, ports)
 
 
