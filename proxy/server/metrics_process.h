@@ -39,7 +39,7 @@ __attribute__((warn_unused_result)) bool metrics_process_prepare(struct metrics_
 // The configuration that was prepared last will not be in force.
 void metrics_process_withdraw(struct metrics_process *process);
 
-// None will be, for now.  After an upgrade that leaves nobody who answers, since only its
+// None is in force.  After an upgrade that leaves nobody who answers, since only its
 // configuration was refused: somebody does again, without the facts of a generation.
 void metrics_process_keep(struct metrics_process *process, const struct generations *generations);
 
