@@ -12,6 +12,7 @@
 #include "proxy/base/log.h"
 #include "proxy/server/channel.h"
 #include "proxy/server/clock.h"
+#include "proxy/server/exit_status.h"
 
 enum {
 	READY_MS = 10 * 1000, // a worker that needs longer hangs
@@ -371,22 +372,13 @@ void generations_read(struct generations *generations)
 				read_channel(g, &g->workers[i]);
 }
 
-static void add_status(struct text *why, int status)
-{
-	if (WIFSIGNALED(status))
-		text_addf(
-		    why, "killed by signal %d (%s)", WTERMSIG(status), strsignal(WTERMSIG(status)));
-	else
-		text_addf(why, "ended with status %d", WEXITSTATUS(status));
-}
-
 static void log_ended(
     enum log_event event, const struct generation *generation, pid_t pid, int status)
 {
 	char room[128];
 	struct text why = TEXT(room);
 	struct log_line line;
-	add_status(&why, status);
+	exit_status_add(&why, status);
 	log_begin(&line, event);
 	log_u64(&line, "pid", (uint64_t)pid);
 	log_u64(&line, "generation", generation->number);

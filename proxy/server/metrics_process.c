@@ -19,6 +19,7 @@
 #include "proxy/server/descriptor.h"
 #include "proxy/server/metrics_facts.h"
 #include "proxy/server/metrics_server.h"
+#include "proxy/server/exit_status.h"
 
 enum {
 	FACTS_MS = 2 * 1000,
@@ -347,15 +348,6 @@ static void look_at_facts(struct metrics_process *process, const struct generati
 
 // ---- ends ---------------------------------------------------------------
 
-static void add_status(struct text *why, int status)
-{
-	if (WIFSIGNALED(status))
-		text_addf(
-		    why, "killed by signal %d (%s)", WTERMSIG(status), strsignal(WTERMSIG(status)));
-	else
-		text_addf(why, "ended with status %d", WEXITSTATUS(status));
-}
-
 // Its last word may still be in its channel; one that had none is told by its status.
 bool metrics_process_reaped(
     struct metrics_process *process, const struct generations *generations, pid_t pid, int status)
@@ -372,7 +364,7 @@ bool metrics_process_reaped(
 	hear(process, generations);
 	process->pid = 0;
 	close_channel(process);
-	add_status(&why, status);
+	exit_status_add(&why, status);
 	if (!WIFEXITED(status) || WEXITSTATUS(status) != EXIT_FAILURE)
 		log_why(LOG_metrics_ended, "%s", room);
 	plan_restart(process, clock_ms());
