@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "proxy/base/die.h"
+#include "proxy/net/stream_priv.h"
 
 static bool has_tasks(const struct net *net)
 {
@@ -41,6 +42,7 @@ static void run_tasks(uv_idle_t *idle)
 static void before_sleep(uv_prepare_t *prepare)
 {
 	struct net *net = prepare->data;
+	stream_uncork_all(net);
 	if (net->before_sleep)
 		net->before_sleep();
 }

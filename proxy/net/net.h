@@ -22,8 +22,9 @@ enum {
 	NET_CLEAR_SIZE = NET_RAW_SIZE + 17 * 1024,
 	// What NET_CLEAR_SIZE encrypts to, nearly.
 	NET_CORK_SIZE = NET_CLEAR_SIZE + 1024,
-	// One for the stream that is read, one for the stream it is relayed to.
-	NET_CORKS = 2,
+	// Streams whose output is gathered at a time.  So many others, at most, are
+	// served between an answer and its departure.
+	NET_CORKS = 16,
 };
 
 struct stream;
@@ -36,13 +37,16 @@ struct net_task {
 	struct net_task *previous; // NULL when not waiting
 };
 
-// Output of one stream, gathered within one callback of the loop: several
-// records fit in one write(2), and a reply goes with the
-// close_notify behind it.
+// Output of one stream, gathered within one turn of the loop: several records fit
+// in one write(2), and a reply goes with the close_notify behind it.  What several
+// streams have gathered leaves at the turn's end, so that a peer on this machine
+// is woken once for all of it.
 struct net_cork {
 	struct stream *stream; // NULL: free
 	size_t len;
-	char *at; // NET_CORK_SIZE bytes
+	bool is_filled; // by a callback that is under way: nothing leaves yet
+	bool secret;    // to be wiped
+	char *at;       // NET_CORK_SIZE bytes
 };
 
 struct net {

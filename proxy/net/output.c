@@ -1,6 +1,6 @@
-// output.c: what a stream writes: gathered while it is corked, handed to the
-// kernel at once, queued only where the kernel does not take it.  See stream.h
-// and, for what it shares with stream.c, stream_priv.h.
+// output.c: what a stream writes: gathered while it is corked and up to the end of
+// the loop's turn, handed to the kernel, queued only where the kernel does not take
+// it.  See stream.h and, for what it shares with stream.c, stream_priv.h.
 //
 //      socket <--write_now-- cork <-- stream_write_raw <-- [tls_write] <-- stream_write
 //        ^          |
@@ -14,7 +14,10 @@
 #include "proxy/base/die.h"
 #include "proxy/net/tls.h"
 
-enum { QUEUE_MAX = 64 * 1024 * 1024 }; // beyond any mark an owner may set
+enum {
+	QUEUE_MAX = 64 * 1024 * 1024, // beyond any mark an owner may set
+	HELD_MAX = 4096,              // until the turn's end; more is better under way
+};
 
 // Bytes on their way to the kernel: one request in flight, the rest behind it.
 struct stream_output {
@@ -139,14 +142,72 @@ bool stream_flush(struct stream *stream)
 	struct str gathered = {cork->at, cork->len};
 	cork->len = 0;
 	bool written = gathered.len == 0 || write_now(stream, gathered);
-	if (stream->secret)
+	if (cork->secret)
 		explicit_bzero(cork->at, gathered.len);
+	cork->secret = false;
 	return written;
 }
 
+void stream_pull_cork(struct stream *stream)
+{
+	if (!stream->cork)
+		return;
+	stream_flush(stream);
+	stream->cork->stream = NULL;
+	stream->cork->is_filled = false;
+	stream->cork = NULL;
+}
+
+void stream_uncork_all(struct net *net)
+{
+	for (size_t i = 0; i < NET_CORKS; i++)
+		if (net->corks[i].stream && !net->corks[i].is_filled)
+			stream_pull_cork(net->corks[i].stream);
+}
+
+static struct net_cork *find_cork(struct net *net)
+{
+	for (size_t i = 0; i < NET_CORKS; i++)
+		if (!net->corks[i].stream)
+			return &net->corks[i];
+	return NULL;
+}
+
+static struct net_cork *have_cork(struct stream *stream)
+{
+	if (stream->cork)
+		return stream->cork;
+	struct net_cork *cork = find_cork(stream->net);
+	if (!cork) {
+		stream_uncork_all(stream->net);
+		cork = find_cork(stream->net);
+	}
+	if (cork)
+		cork->stream = stream;
+	stream->cork = cork;
+	return cork;
+}
+
+void stream_cork(struct stream *stream)
+{
+	struct net_cork *cork = have_cork(stream);
+	if (cork)
+		cork->is_filled = true;
+}
+
+void stream_uncork(struct stream *stream)
+{
+	if (!stream->cork)
+		return;
+	stream->cork->is_filled = false;
+	if (stream->cork->len == 0 || stream->cork->len > HELD_MAX)
+		stream_pull_cork(stream);
+}
+
+// Without a cork left, all being filled, it goes straight to the kernel.
 bool stream_write_raw(struct stream *stream, struct str raw)
 {
-	struct net_cork *cork = stream->cork;
+	struct net_cork *cork = have_cork(stream);
 	if (!cork)
 		return write_now(stream, raw);
 	if (raw.len > NET_CORK_SIZE - cork->len && !stream_flush(stream))
@@ -155,27 +216,10 @@ bool stream_write_raw(struct stream *stream, struct str raw)
 		return write_now(stream, raw);
 	memcpy(cork->at + cork->len, raw.at, raw.len);
 	cork->len += raw.len;
+	cork->secret = cork->secret || stream->secret;
+	if (!cork->is_filled)
+		stream_uncork(stream);
 	return !stream->error;
-}
-
-void stream_cork(struct stream *stream)
-{
-	struct net *net = stream->net;
-	for (size_t i = 0; i < NET_CORKS && !stream->cork; i++) {
-		if (net->corks[i].stream)
-			continue;
-		net->corks[i].stream = stream;
-		stream->cork = &net->corks[i];
-	}
-}
-
-void stream_uncork(struct stream *stream)
-{
-	if (!stream->cork)
-		return;
-	stream_flush(stream);
-	stream->cork->stream = NULL;
-	stream->cork = NULL;
 }
 
 void stream_write(struct stream *stream, struct str bytes)

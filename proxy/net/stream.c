@@ -448,7 +448,7 @@ static void on_closed(uv_handle_t *handle)
 
 static void begin_close(struct stream *stream)
 {
-	stream_uncork(stream);
+	stream_pull_cork(stream);
 	net_cancel(stream->net, &stream->task);
 	stream->open = false;
 }
@@ -474,7 +474,7 @@ void stream_close_gently(struct stream *stream)
 	if (stream->tls && stream->secured && !stream->finishing && !stream->error)
 		tls_finish(stream->tls);
 	stream->going = true;
-	stream_uncork(stream);
+	stream_pull_cork(stream);
 	if (!stream->output || stream->error)
 		stream_close(stream);
 }

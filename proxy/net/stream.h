@@ -128,12 +128,14 @@ static inline bool stream_has_input(const struct stream *stream)
 	return buf_len(&stream->kept) > 0;
 }
 
-// Does nothing during a TLS handshake, after stream_finish and after a failure.
+// Does nothing during a TLS handshake, after stream_finish and after a failure.  The
+// bytes leave when the loop's turn ends, together with what other streams have
+// written in it, or as soon as there is more than a page of them.
 void stream_write(struct stream *stream, struct str bytes);
 
-// Gathers what is written until stream_uncork, so that it leaves in as few
-// system calls and segments as possible.  Only within one callback of the
-// loop.  While a stream's own input is offered, it is corked anyway.
+// Has all that is written until stream_uncork leave together, in as few system calls
+// and segments as possible.  Only within one callback of the loop.  While a stream's
+// own input is offered, it is corked anyway.
 void stream_cork(struct stream *stream);
 void stream_uncork(struct stream *stream);
 

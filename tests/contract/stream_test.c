@@ -178,7 +178,7 @@ static void test_write_when_drained(void **state)
 	WAIT_UNTIL(bench, bench->near.events[STREAM_DRAINED] == 4);
 }
 
-// Corked writes leave as one; nothing leaves before.
+// Corked writes leave as one, when the turn in which they are uncorked ends.
 static void test_cork(void **state)
 {
 	struct bench *bench = *state;
@@ -191,13 +191,100 @@ static void test_cork(void **state)
 	assert_int_equal(recv(fd, room, sizeof(room), MSG_DONTWAIT), -1);
 	end_write(&bench->near, STR("three"));
 	stream_uncork(&bench->near.stream);
+	assert_int_equal(recv(fd, room, sizeof(room), MSG_DONTWAIT), -1);
+	bench_settle(bench);
 	assert_int_equal(recv(fd, room, sizeof(room), 0), 11);
 	assert_memory_equal(room, "onetwothree", 11);
 	stream_uncork(&bench->near.stream); // nothing to uncork
 	close(fd);
 }
 
-// More than a cork holds, in order, and with more streams than there are corks.
+// Without a cork, too, what a turn writes leaves at its end, once.
+static void test_turn_ends(void **state)
+{
+	struct bench *bench = *state;
+	int fd = bench_join_socket(bench);
+	char room[64];
+	end_write(&bench->near, STR("one"));
+	end_write(&bench->near, STR("two"));
+	assert_int_equal(recv(fd, room, sizeof(room), MSG_DONTWAIT), -1);
+	bench_settle(bench);
+	assert_int_equal(recv(fd, room, sizeof(room), 0), 6);
+	end_write(&bench->near, STR("three"));
+	bench_settle(bench);
+	assert_int_equal(recv(fd, room, sizeof(room), 0), 5);
+	close(fd);
+}
+
+// More than a page does not wait.
+static void test_much_leaves_at_once(void **state)
+{
+	struct bench *bench = *state;
+	int fd = bench_join_socket(bench);
+	static char room[PATTERN_MAX];
+	end_write(&bench->near, pattern_at(0, 3000));
+	assert_int_equal(recv(fd, room, sizeof(room), MSG_DONTWAIT), -1);
+	end_write(&bench->near, pattern_at(3000, 3000));
+	assert_int_equal(recv(fd, room, 6000, MSG_WAITALL), 6000);
+	assert_true(str_eq((struct str){room, 6000}, pattern_at(0, 6000)));
+	close(fd);
+}
+
+// What was written before an end goes out before it, in the same turn.
+static void test_turn_ends_with_the_stream(void **state)
+{
+	struct bench *bench = *state;
+	int fd = bench_join_socket(bench);
+	char room[64];
+	end_write(&bench->near, STR("bye"));
+	end_close(&bench->near);
+	assert_int_equal(recv(fd, room, sizeof(room), 0), 3);
+	WAIT_UNTIL(bench, bench->near.events[STREAM_CLOSED]);
+	assert_int_equal(recv(fd, room, sizeof(room), 0), 0);
+	close(fd);
+}
+
+enum { CROWD = NET_CORKS + 1 };
+
+static size_t ignore_bytes(struct stream *stream, struct str bytes)
+{
+	(void)stream;
+	return bytes.len;
+}
+
+static void count_closed(struct stream *stream, enum stream_event event)
+{
+	int *closed = stream->context;
+	*closed += event == STREAM_CLOSED;
+}
+
+// More streams write in a turn than there are corks: those before need not wait.
+static void test_crowd(void **state)
+{
+	static const struct stream_owner owner = {ignore_bytes, count_closed};
+	struct bench *bench = *state;
+	static struct stream streams[CROWD];
+	int fds[CROWD], closed = 0;
+	char room[8];
+	for (int i = 0; i < CROWD; i++) {
+		struct tcp_pair pair = tcp_pair(0);
+		fds[i] = pair.b;
+		stream_open(&streams[i], &bench->net, pair.a, &owner, &closed);
+		stream_write(&streams[i], STR("hello"));
+	}
+	for (int i = 0; i < NET_CORKS; i++)
+		assert_int_equal(recv(fds[i], room, sizeof(room), 0), 5);
+	assert_int_equal(recv(fds[NET_CORKS], room, sizeof(room), MSG_DONTWAIT), -1);
+	bench_settle(bench);
+	assert_int_equal(recv(fds[NET_CORKS], room, sizeof(room), 0), 5);
+	for (int i = 0; i < CROWD; i++) {
+		stream_close(&streams[i]);
+		close(fds[i]);
+	}
+	WAIT_UNTIL(bench, closed == CROWD);
+}
+
+// More than a cork holds, in order, of two streams at a time.
 static void test_cork_overflows(void **state)
 {
 	struct bench *bench = *state;
@@ -299,6 +386,10 @@ int main(void)
 	    ALL_ROWS(test_drained),
 	    ALL_ROWS(test_write_when_drained),
 	    CLEAR_ROWS(test_cork),
+	    CLEAR_ROWS(test_turn_ends),
+	    CLEAR_ROWS(test_much_leaves_at_once),
+	    CLEAR_ROWS(test_turn_ends_with_the_stream),
+	    ROW(test_crowd, clear_accepting),
 	    ALL_ROWS(test_cork_overflows),
 	    ROW(test_refused, clear_connecting),
 	    ROW(test_refused_at_once, clear_connecting),

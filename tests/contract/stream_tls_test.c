@@ -147,6 +147,7 @@ static void prepare_opening(struct bench *bench, struct opening *opening)
 	bench->near.take = take_preface;
 	bench->near.heard = forget_left;
 	end_secure(&bench->far);
+	bench_settle(bench);
 	ssize_t n = read(opening->middle.far, opening->bytes + opening->len,
 	    sizeof(opening->bytes) - opening->len);
 	assert_true(n > 100);
