@@ -7,7 +7,6 @@
 // one from a cache could be older than the one we have.
 #include "proxy/net/fetch.h"
 
-#include <dlfcn.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,7 +16,7 @@
 #include <curl/curl.h>
 
 #include "proxy/base/file.h"
-#include "proxy/base/text.h"
+#include "proxy/base/library.h"
 
 #define LIBRARY "libcurl-gnutls.so.4"
 
@@ -39,28 +38,18 @@ struct answer {
 	char room[FETCH_ANSWER_MAX];
 };
 
-static bool find(void *library, const char *name, void *out_function, struct text *why)
-{
-	void *found = dlsym(library, name);
-	if (!found)
-		text_addf(why, "%s has no %s", LIBRARY, name);
-	memcpy(out_function, &found, sizeof(found));
-	return found;
-}
-
 static bool load(struct curl_functions *out, struct text *why)
 {
-	void *library = dlopen(LIBRARY, RTLD_NOW | RTLD_LOCAL);
-	if (!library) {
-		text_addf(why, "%s; install libcurl3-gnutls", dlerror());
-		return false;
-	}
-	return find(library, "curl_easy_init", &out->init, why) &&
-	       find(library, "curl_easy_setopt", &out->setopt, why) &&
-	       find(library, "curl_easy_perform", &out->perform, why) &&
-	       find(library, "curl_easy_getinfo", &out->getinfo, why) &&
-	       find(library, "curl_easy_strerror", &out->strerror, why) &&
-	       find(library, "curl_slist_append", &out->append, why);
+	const struct library_function functions[] = {
+	    LIBRARY_FUNCTION(curl_easy_init, out->init),
+	    LIBRARY_FUNCTION(curl_easy_setopt, out->setopt),
+	    LIBRARY_FUNCTION(curl_easy_perform, out->perform),
+	    LIBRARY_FUNCTION(curl_easy_getinfo, out->getinfo),
+	    LIBRARY_FUNCTION(curl_easy_strerror, out->strerror),
+	    LIBRARY_FUNCTION(curl_slist_append, out->append),
+	};
+	return library_load(
+	    LIBRARY, "libcurl3-gnutls", functions, sizeof(functions) / sizeof(functions[0]), why);
 }
 
 static bool read_all(char *room, size_t size, size_t *out_len, struct text *why)

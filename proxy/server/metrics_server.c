@@ -7,7 +7,6 @@
 // A scrape that is under way when the supervisor changes to another process is finished.
 #include "proxy/server/metrics_server.h"
 
-#include <dlfcn.h>
 #include <errno.h>
 #include <poll.h>
 #include <stdlib.h>
@@ -20,6 +19,7 @@
 
 #include "proxy/base/die.h"
 #include "proxy/base/exposition.h"
+#include "proxy/base/library.h"
 #include "proxy/server/clock.h"
 #include "proxy/server/descriptor.h"
 #include "proxy/server/filter.h"
@@ -248,33 +248,22 @@ static void wait_for_facts(void)
 
 // ---- the recipe ---------------------------------------------------------
 
-static bool find(void *library, const char *name, void *out_function, struct text *why)
-{
-	void *found = dlsym(library, name);
-	if (!found)
-		text_addf(why, "%s has no %s", LIBRARY, name);
-	memcpy(out_function, &found, sizeof(found));
-	return found;
-}
-
 static bool load(struct text *why)
 {
-	void *library = dlopen(LIBRARY, RTLD_NOW | RTLD_LOCAL);
-	if (!library) {
-		text_addf(why, "%s; install libmicrohttpd12", dlerror());
-		return false;
-	}
-	return find(library, "MHD_start_daemon", &mhd.start_daemon, why) &&
-	       find(library, "MHD_quiesce_daemon", &mhd.quiesce_daemon, why) &&
-	       find(library, "MHD_get_daemon_info", &mhd.get_daemon_info, why) &&
-	       find(library, "MHD_get_connection_info", &mhd.get_connection_info, why) &&
-	       find(library, "MHD_get_timeout", &mhd.get_timeout, why) &&
-	       find(library, "MHD_run", &mhd.run, why) &&
-	       find(library, "MHD_create_response_from_buffer", &mhd.create_response_from_buffer,
-	           why) &&
-	       find(library, "MHD_add_response_header", &mhd.add_response_header, why) &&
-	       find(library, "MHD_queue_response", &mhd.queue_response, why) &&
-	       find(library, "MHD_destroy_response", &mhd.destroy_response, why);
+	const struct library_function functions[] = {
+	    LIBRARY_FUNCTION(MHD_start_daemon, mhd.start_daemon),
+	    LIBRARY_FUNCTION(MHD_quiesce_daemon, mhd.quiesce_daemon),
+	    LIBRARY_FUNCTION(MHD_get_daemon_info, mhd.get_daemon_info),
+	    LIBRARY_FUNCTION(MHD_get_connection_info, mhd.get_connection_info),
+	    LIBRARY_FUNCTION(MHD_get_timeout, mhd.get_timeout),
+	    LIBRARY_FUNCTION(MHD_run, mhd.run),
+	    LIBRARY_FUNCTION(MHD_create_response_from_buffer, mhd.create_response_from_buffer),
+	    LIBRARY_FUNCTION(MHD_add_response_header, mhd.add_response_header),
+	    LIBRARY_FUNCTION(MHD_queue_response, mhd.queue_response),
+	    LIBRARY_FUNCTION(MHD_destroy_response, mhd.destroy_response),
+	};
+	return library_load(
+	    LIBRARY, "libmicrohttpd12", functions, sizeof(functions) / sizeof(functions[0]), why);
 }
 
 static bool open_pages(struct text *why)

@@ -19,6 +19,7 @@ LAYERS = {
 
 # Header, or folder of headers, to the places that may include it; the longest match counts.
 LIBRARIES = {
+    "dlfcn.h": ["proxy/base/library.c"],
     "uv.h": ["proxy/net/"],
     "ares.h": ["proxy/net/resolve.c"],
     "curl/": ["proxy/net/fetch.c"],
@@ -63,7 +64,7 @@ LIBRARIES = {
 
 # What the C library and the kernel bring may be included anywhere above proxy/base, and there too.
 SYSTEM = re.compile(r"""(sys|arpa|netinet|net|linux)/\w+\.h$|
-    (assert|ctype|dirent|dlfcn|errno|fcntl|ftw|getopt|grp|inttypes|libgen|limits|malloc|math|netdb|poll|pthread|pwd|sched|
+    (assert|ctype|dirent|errno|fcntl|ftw|getopt|grp|inttypes|libgen|limits|malloc|math|netdb|poll|pthread|pwd|sched|
      setjmp|signal|spawn|stdalign|stdarg|stdatomic|stdbool|stddef|stdint|stdio|stdlib|stdnoreturn|string|strings|
      syslog|termios|time|unistd)\.h$""", re.VERBOSE)
 
