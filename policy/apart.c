@@ -14,6 +14,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "proxy/base/exit_status.h"
+
 // A status that no library and no sanitizer ends a process with.
 enum { REFUSED = 77, SAID_MAX = 1024 };
 
@@ -82,18 +84,16 @@ static _Noreturn void be_child(apart_fn *work, void *context, unsigned seconds, 
 
 static bool judge(int status, const char *said, struct text *why)
 {
-	if (WIFEXITED(status) && WEXITSTATUS(status) == EXIT_SUCCESS)
+	if (status == 0)
 		return true;
 	if (WIFEXITED(status) && WEXITSTATUS(status) == REFUSED)
 		text_addf(why, "%.*s", SAID_MAX - 1, said);
 	else if (WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL)
 		text_addf(why, "it is damaged: reading it took too much time or memory");
-	else if (WIFSIGNALED(status))
-		text_addf(why, "it is damaged: reading it ended in a crash (%s)",
-		    strsignal(WTERMSIG(status)));
-	else
-		text_addf(
-		    why, "it is damaged: reading it ended with status %d", WEXITSTATUS(status));
+	else {
+		text_add(why, STR("it is damaged: the process that read it "));
+		exit_status_add(why, status);
+	}
 	return false;
 }
 

@@ -10,6 +10,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "proxy/base/exit_status.h"
 #include "proxy/server/clock.h"
 
 enum {
@@ -130,11 +131,12 @@ bool fetcher_ended(struct fetcher *fetcher, int status, struct buf *out_answer, 
 	*out_answer = fetcher->said;
 	if (fetcher->is_late)
 		text_addf(why, "it took longer than %d seconds", (FETCH_MS + GRACE_MS) / 1000);
-	else if (WIFSIGNALED(status))
-		text_addf(why, "the process that asked was killed by signal %d (%s)",
-		    WTERMSIG(status), strsignal(WTERMSIG(status)));
-	else if (WEXITSTATUS(status))
+	else if (WIFEXITED(status) && status)
 		text_add(why, str_take(buf_str(out_answer), REASON_MAX));
+	else if (status) {
+		text_add(why, STR("the process that asked "));
+		exit_status_add(why, status);
+	}
 	fetcher_init(fetcher);
 	return status == 0;
 }

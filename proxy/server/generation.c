@@ -4,15 +4,14 @@
 #include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "policy/tables.h"
 #include "proxy/base/die.h"
+#include "proxy/base/exit_status.h"
 #include "proxy/base/log.h"
 #include "proxy/server/channel.h"
 #include "proxy/server/clock.h"
-#include "proxy/server/exit_status.h"
 
 enum {
 	READY_MS = 10 * 1000, // a worker that needs longer hangs

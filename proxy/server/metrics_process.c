@@ -13,13 +13,13 @@
 #include <unistd.h>
 
 #include "proxy/base/die.h"
+#include "proxy/base/exit_status.h"
 #include "proxy/base/file.h"
 #include "proxy/base/log.h"
 #include "proxy/server/clock.h"
 #include "proxy/server/descriptor.h"
 #include "proxy/server/metrics_facts.h"
 #include "proxy/server/metrics_server.h"
-#include "proxy/server/exit_status.h"
 
 enum {
 	FACTS_MS = 2 * 1000,

@@ -5,9 +5,9 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
+#include "proxy/base/exit_status.h"
 #include "proxy/base/log.h"
 #include "proxy/server/clock.h"
 
@@ -89,13 +89,11 @@ bool trial_passed(struct trial *trial, int status, struct text *why)
 	if (trial->output >= 0)
 		close(trial->output);
 	trial_init(trial);
-	if (WIFSIGNALED(status))
-		text_addf(why, "its check was killed by signal %d (%s)", WTERMSIG(status),
-		    strsignal(WTERMSIG(status)));
-	else if (WEXITSTATUS(status))
-		text_addf(why, "its check of the configuration ended with status %d",
-		    WEXITSTATUS(status));
-	return status == 0;
+	if (status == 0)
+		return true;
+	text_add(why, STR("its check of the configuration "));
+	exit_status_add(why, status);
+	return false;
 }
 
 void trial_kill(struct trial *trial)

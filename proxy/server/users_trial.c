@@ -9,6 +9,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "proxy/base/exit_status.h"
 #include "proxy/base/log.h"
 #include "proxy/server/clock.h"
 #include "proxy/server/descriptor.h"
@@ -89,11 +90,11 @@ static bool judge(pid_t child, int answer, const char *path, struct text *why)
 		    "%s cannot be used: opening it was not done after %d seconds: a process of the "
 		    "workers' group holds its lock file, or it is damaged",
 		    path, TRIAL_MS / 1000);
-	else if (WIFSIGNALED(status))
-		text_addf(why,
-		    "%s cannot be used: it is damaged; move it away and put a copy in "
-		    "its place",
-		    path);
+	else if (WIFSIGNALED(status)) {
+		text_addf(why, "%s cannot be used: the process that opened it ", path);
+		exit_status_add(why, status);
+		text_add(why, STR(": it is damaged; move it away and put a copy in its place"));
+	}
 	return in_time && WIFEXITED(status) && WEXITSTATUS(status) == EXIT_SUCCESS;
 }
 

@@ -304,6 +304,7 @@ def test_who_serves_is_started_again(gate: Popgate) -> None:
         before, pid, mark = read(port), server_of(gate), gate.log.mark()
         os.kill(pid, signal.SIGKILL)
         assert gain(before, read(port)) == {}  # who asks meanwhile waits
+        assert gate.log.wait("metrics_ended", since=mark)["why"] == "was killed by signal 9 (Killed)"
         assert port_of(gate, since=mark) == port and server_of(gate) != pid
 
 

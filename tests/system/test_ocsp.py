@@ -200,13 +200,17 @@ def test_a_silent_responder_delays_nobody(start: Start, serving: Serving, author
     assert re.search("time", why, re.IGNORECASE), why
 
 
+def who_asks(gate: Popgate) -> int:
+    return next(pid for pid in proc.children(gate.pid) if proc.name(pid) == "popgate-fetch")
+
+
 def test_who_asks_may_nothing_and_ends_with_popgate(start: Start, serving: Serving, authority: Authority) -> None:
     silence = Silence()
     with fake_responder(silence) as responder:
         authority.url = responder.url
         gate = start(serving(authority.issue("edge"), ocsp="fetch"))
         assert responder.asked.wait(10)
-        child = next(pid for pid in proc.children(gate.pid) if proc.name(pid) == "popgate-fetch")
+        child = who_asks(gate)
         assert proc.status(child)["NoNewPrivs"] == ["1"]
         if os.getuid() == 0:
             assert "0" not in proc.status(child)["Uid"] + proc.status(child)["Gid"] + proc.status(child)["Groups"]
@@ -219,6 +223,19 @@ def test_who_asks_may_nothing_and_ends_with_popgate(start: Start, serving: Servi
         gate.stop()
         proc.wait_gone([child])
         silence.broken.set()
+
+
+def test_that_who_asks_was_killed_is_told(start: Start, serving: Serving, authority: Authority) -> None:
+    silence = Silence()
+    with fake_responder(silence) as responder:
+        authority.url = responder.url
+        gate = start(serving(authority.issue("edge"), ocsp="fetch"))
+        gate.expect("staple_refused")
+        assert responder.asked.wait(10)
+        os.kill(who_asks(gate), signal.SIGKILL)
+        why = gate.log.wait("staple_refused")["why"]
+        silence.broken.set()
+    assert why == "the process that asked was killed by signal 9 (Killed)"
 
 
 def test_of_a_revoked_certificate_nothing_is_stapled(start: Start, serving: Serving, authority: Authority) -> None:

@@ -244,7 +244,7 @@ def test_an_upgrade_with_a_bad_configuration_goes_on_as_before(start: Start, cer
     with long_sessions(gate, 2) as clients:
         gate.write({**config, "wrokers": 1})
         gate.signal(signal.SIGUSR2)
-        gate.log.wait("upgrade_refused")
+        assert gate.log.wait("upgrade_refused")["why"].endswith("its check of the configuration ended with status 1")
         assert_alive(clients)
         with gate.connect("implicit") as client:
             client.login(*BERT)
@@ -291,7 +291,7 @@ def kill_one(gate: Popgate, victim: int) -> None:
         mark = gate.log.mark()
         owners = until_it_works(lambda: owners_of(gate, clients))
         os.kill(victim, signal.SIGKILL)
-        gate.log.wait("worker_died", since=mark, pid=victim)
+        gate.log.wait("worker_died", since=mark, pid=victim, why="was killed by signal 9 (Killed)")
         assert_alive([client for client in clients if owners[client.ports] != victim])
         for client in (client for client in clients if owners[client.ports] == victim):
             client.read_to_end()

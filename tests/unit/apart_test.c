@@ -89,8 +89,9 @@ static void test_refused(void **state)
 {
 	(void)state;
 	expect_why(say_no, PLENTY, "no, and 3 times no");
-	expect_why(crash, PLENTY, "it is damaged: reading it ended in a crash (Aborted)");
-	expect_why(leave, PLENTY, "it is damaged: reading it ended with status 3");
+	expect_why(crash, PLENTY,
+	    "it is damaged: the process that read it was killed by signal 6 (Aborted)");
+	expect_why(leave, PLENTY, "it is damaged: the process that read it ended with status 3");
 }
 
 // As one does that waits for a server: no processor's time passes.
