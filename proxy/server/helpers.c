@@ -10,10 +10,10 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "proxy/base/die.h"
+#include "proxy/base/exit_status.h"
 #include "proxy/base/log.h"
 #include "proxy/server/channel.h"
 #include "proxy/server/clock.h"
@@ -264,14 +264,14 @@ void helpers_watch(struct helpers *helpers,
 
 static void log_ended(const struct helper_process *helper, int status)
 {
+	char room[128];
+	struct text why = TEXT(room);
 	struct log_line line;
+	exit_status_add(&why, status);
 	log_begin(&line, LOG_helper_ended);
 	log_u64(&line, "pid", (uint64_t)helper->pid);
 	log_u64(&line, "worker", (uint64_t)helper->worker);
-	if (WIFSIGNALED(status))
-		log_u64(&line, "signal", (uint64_t)WTERMSIG(status));
-	else
-		log_u64(&line, "status", (uint64_t)WEXITSTATUS(status));
+	log_str(&line, "why", text_str(&why));
 	log_end(&line);
 }
 
