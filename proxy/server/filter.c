@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <seccomp.h>
 #include <time.h>
+#include <unistd.h>
 
 // LeakSanitizer looks for leaks by tracing the process from a clone of itself.
 #ifdef __SANITIZE_ADDRESS__
@@ -12,16 +13,27 @@ static const bool wanted = false;
 static const bool wanted = true;
 #endif
 
-#define CALL(name) SCMP_SYS(name),
-static const int calls_of_worker[] = {
+struct call {
+	int number;
+	bool is_narrow; // only where argument `at` is `value`
+	unsigned at;
+	int64_t value;
+};
+
+enum { OWN_PID = -1 }; // stands for the pid of the process that enters
+
+#define CALL(name) {.number = SCMP_SYS(name)},
+#define ONLY(name, at, value) {SCMP_SYS(name), true, at, value},
+static const struct call calls_of_worker[] = {
 #include "proxy/server/filter.def"
 };
-static const int calls_of_keys[] = {
+static const struct call calls_of_keys[] = {
 #include "proxy/server/keys_filter.def"
 };
-static const int calls_of_metrics[] = {
+static const struct call calls_of_metrics[] = {
 #include "proxy/server/metrics_filter.def"
 };
+#undef ONLY
 #undef CALL
 
 #define LIST(calls)                                                                                \
@@ -29,7 +41,7 @@ static const int calls_of_metrics[] = {
 		calls, sizeof(calls) / sizeof((calls)[0])                                          \
 	}
 static const struct {
-	const int *calls;
+	const struct call *calls;
 	size_t num;
 } lists[] = {
     [FILTER_worker] = LIST(calls_of_worker),
@@ -38,11 +50,19 @@ static const struct {
 };
 #undef LIST
 
+static int allow(scmp_filter_ctx filter, const struct call *call)
+{
+	scmp_datum_t value = (scmp_datum_t)(call->value == OWN_PID ? getpid() : call->value);
+	const struct scmp_arg_cmp only = SCMP_CMP(call->at, SCMP_CMP_EQ, value);
+	return seccomp_rule_add_array(
+	    filter, SCMP_ACT_ALLOW, call->number, call->is_narrow ? 1 : 0, &only);
+}
+
 static int load(scmp_filter_ctx filter, enum filter_kind kind)
 {
 	int failed = 0;
 	for (size_t i = 0; !failed && i < lists[kind].num; i++)
-		failed = seccomp_rule_add(filter, SCMP_ACT_ALLOW, lists[kind].calls[i], 0);
+		failed = allow(filter, &lists[kind].calls[i]);
 	return failed ? failed : seccomp_load(filter);
 }
 
