@@ -34,16 +34,26 @@ static bool is_in_time(const char *chain_path)
 	return is_in_time;
 }
 
+static void add_copy(struct text *command, const char *from, const char *to)
+{
+	text_add(command, STR("cp -p "));
+	text_add_shell_word(command, str_of(from));
+	text_add_char(command, ' ');
+	text_add_shell_word(command, str_of(to));
+}
+
 void kept_print_way_back(const char *chain_path, const char *key_path, struct text *out)
 {
-	char chain_room[PATH_MAX], key_room[PATH_MAX];
-	struct text chain = TEXT(chain_room), key = TEXT(key_room);
+	char chain_room[PATH_MAX], key_room[PATH_MAX], room[4 * PATH_MAX];
+	struct text chain = TEXT(chain_room), key = TEXT(key_room), command = TEXT(room);
 	text_addf(&chain, "%s" KEPT_OLD, chain_path);
 	text_addf(&key, "%s" KEPT_OLD, key_path);
 	if (chain.truncated || key.truncated || !may_be_judged(chain_path) ||
 	    !may_be_judged(key_path) || access(key_room, F_OK) != 0 || !is_in_time(chain_room))
 		return;
-	text_addf(out,
-	    "; the pair of before is still there, and comes back by: cp -p %s %s && cp -p %s %s",
-	    chain_room, chain_path, key_room, key_path);
+	add_copy(&command, chain_room, chain_path);
+	text_add(&command, STR(" && "));
+	add_copy(&command, key_room, key_path);
+	if (!command.truncated)
+		text_addf(out, "; the pair of before is still there, and comes back by: %s", room);
 }

@@ -90,15 +90,20 @@ static EVP_PKEY *read_key(struct str bytes, bool *out_encrypted)
 	return key;
 }
 
+static void refuse_encrypted(const char *path, struct text *why)
+{
+	text_addf(why,
+	    "the private key %s is encrypted; take the passphrase off (openssl pkey -in ", path);
+	text_add_shell_word(why, str_of(path));
+	text_add(why, STR(" -out NEW.key) and keep the file readable by root only"));
+}
+
 static EVP_PKEY *take_key(struct str bytes, const char *path, struct text *why)
 {
 	bool encrypted = false;
 	EVP_PKEY *key = read_key(bytes, &encrypted);
 	if (!key && encrypted)
-		text_addf(why,
-		    "the private key %s is encrypted; take the passphrase off (openssl "
-		    "pkey -in %s -out NEW.key) and keep the file readable by root only",
-		    path, path);
+		refuse_encrypted(path, why);
 	else if (!key)
 		text_addf(why,
 		    "%s holds no private key (-----BEGIN PRIVATE KEY-----); name the file "

@@ -1,6 +1,7 @@
 // cert.c: the command line of `popgate cert`, and what its verbs share.  See cert.h.
 #include "proxy/cert.h"
 
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -133,6 +134,14 @@ char *cert_read_name(const char *given, struct text *why)
 	text_add(&name, str_of(domain));
 	free(domain);
 	return str_dup(text_str(&name));
+}
+
+void cert_print_shell_word(const char *path)
+{
+	char room[4 * PATH_MAX]; // each may be a single quote
+	struct text word = TEXT(room);
+	text_add_shell_word(&word, str_of(path));
+	fputs(room, stdout);
 }
 
 static bool cert_help(struct cert_command *command)

@@ -41,6 +41,9 @@ const struct certificate_config *cert_find(const struct cert_command *command, c
 // in *why.
 char *cert_read_name(const char *given, struct text *why);
 
+// Prints the path of a file that was read or written as a word of a command to run.
+void cert_print_shell_word(const char *path);
+
 // What the verbs do; true when all went well.
 bool cert_request(struct cert_command *command);
 bool cert_self_signed(struct cert_command *command);

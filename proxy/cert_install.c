@@ -30,8 +30,11 @@ static void tell_next_step(const struct installation *installation)
 {
 	const char *key = installation->key_path;
 	printf("certificate: %s\nprivate key: %s\n", installation->to_chain, installation->to_key);
-	if (key && strcmp(key, installation->to_key) != 0)
-		printf("The key is in %s too, which is needed no more: rm %s\n", key, key);
+	if (key && strcmp(key, installation->to_key) != 0) {
+		printf("The key is in %s too, which is needed no more: rm ", key);
+		cert_print_shell_word(key);
+		puts("");
+	}
 	puts("next: a running popgate takes the pair by itself; see what clients will say of it: "
 	     "popgate cert check");
 }

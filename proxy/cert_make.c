@@ -135,13 +135,16 @@ bool cert_request(struct cert_command *command)
 	struct making making = {.command = command};
 	bool made = make_request(&making);
 	const char *key = cert_value(command, CERT_OPTION_key);
-	if (made)
+	if (made) {
 		printf(
 		    "private key: %s; keep it secret, nobody else needs it\n"
 		    "request: %s\n"
 		    "next: send the request to your authority; with the certificate it answers:\n"
-		    "  popgate cert install --chain ANSWER --key %s\n",
-		    key, cert_value(command, CERT_OPTION_request), key);
+		    "  popgate cert install --chain ANSWER --key ",
+		    key, cert_value(command, CERT_OPTION_request));
+		cert_print_shell_word(key);
+		puts("");
+	}
 	making_done(&making);
 	return made;
 }

@@ -42,14 +42,17 @@ bool file_is_private(FILE *file, const char *path, struct text *why)
 	if (status.st_uid != 0 && status.st_uid != geteuid())
 		text_addf(why,
 		    "the key file %s belongs to another user, who can read it; as root: "
-		    "chown root %s",
-		    path, path);
+		    "chown root ",
+		    path);
 	else if (status.st_mode & (S_IRWXG | S_IRWXO))
 		text_addf(why,
 		    "the key file %s can be read or written by others than its owner; do: "
-		    "chmod 600 %s",
-		    path, path);
-	return !why->len;
+		    "chmod 600 ",
+		    path);
+	else
+		return true;
+	text_add_shell_word(why, str_of(path));
+	return false;
 }
 
 bool file_write(int fd, struct str bytes)

@@ -37,6 +37,40 @@ void text_add_u64(struct text *text, uint64_t number)
 	text_add(text, (struct str){digits + at, sizeof(digits) - at});
 }
 
+static bool is_plain_word(struct str s)
+{
+	static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+	                            "0123456789_@%+=:,./-";
+	for (size_t i = 0; i < s.len; i++)
+		if (!memchr(plain, s.at[i], sizeof(plain) - 1))
+			return false;
+	return s.len;
+}
+
+// No character means anything between single quotes, but a single quote ends them.
+static void add_quoted(struct text *text, struct str s)
+{
+	text_add_char(text, '\'');
+	for (size_t i = 0; i < s.len; i++)
+		if (s.at[i] == '\'')
+			text_add(text, STR("'\\''"));
+		else
+			text_add_char(text, s.at[i]);
+	text_add_char(text, '\'');
+}
+
+void text_add_shell_word(struct text *text, struct str s)
+{
+	size_t before = text->len;
+	if (is_plain_word(s))
+		text_add(text, s);
+	else
+		add_quoted(text, s);
+	if (text->truncated)
+		text->len = before;
+	text->at[text->len] = '\0';
+}
+
 void text_addv(struct text *text, const char *format, va_list args)
 {
 	if (text->truncated)

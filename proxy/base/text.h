@@ -28,6 +28,11 @@ struct text text_in(char *memory, size_t size);
 void text_add(struct text *text, struct str s);
 void text_add_char(struct text *text, char c);
 void text_add_u64(struct text *text, uint64_t number);
+
+// s as one word of a POSIX shell (XCU 2.2), in single quotes where it needs them: for
+// commands that a message says to run.  Fits as a whole or not at all.
+void text_add_shell_word(struct text *text, struct str s);
+
 __attribute__((format(printf, 2, 3))) void text_addf(struct text *text, const char *format, ...);
 __attribute__((format(printf, 2, 0))) void text_addv(
     struct text *text, const char *format, va_list args);

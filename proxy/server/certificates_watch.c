@@ -111,13 +111,14 @@ static void check_exposed(const struct snapshot *snapshot, size_t i)
 {
 	const struct certificate_config *config = &snapshot->config->certificates[i];
 	const char *path = config->options.key;
-	char room[PATH_MAX + 32];
+	char room[2 * PATH_MAX];
 	struct text text = TEXT(room);
 	struct log_line line;
 	mode_t mode;
 	if (!private_key_is_exposed(path, &mode))
 		return;
-	text_addf(&text, "mode %04o; do: chmod 600 %s", (unsigned)mode, path);
+	text_addf(&text, "mode %04o; do: chmod 600 ", (unsigned)mode);
+	text_add_shell_word(&text, str_of(path));
 	log_begin(&line, LOG_key_exposed);
 	log_str(&line, "certificate", str_of(config->name));
 	log_str(&line, "path", str_of(path));

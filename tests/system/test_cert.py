@@ -582,6 +582,23 @@ def test_half_a_pair_is_told_with_what_brings_the_old_one_back(
     start(config)
 
 
+def test_commands_to_run_are_right_whatever_the_files_are_called(certificates: Certificates, place: Place) -> None:
+    said = do("request", "--name", "pop.example.org", "--key", "it's new.key", "--request", "new.csr", cwd=place.folder)
+    assert "popgate cert install --chain ANSWER --key 'it'\\''s new.key'\n" in said
+    shutil.copy(place.folder / "leaf.key", place.folder / "leaf key")
+    assert "rm 'leaf key'\n" in place.install("leaf.pem", "intermediate.pem", "root.pem", key="leaf key")
+    place.issue("renewed")
+    place.install("renewed.pem", "intermediate.pem", "root.pem", key="renewed.key")
+    other = Place(place.folder / "it's $HOME", place.issuer)
+    shutil.copytree(place.folder, other.folder)
+    other.key.write_text("torn")
+    file = other.folder / "popgate.conf"
+    file.write_text(json.dumps(site_with(certificates, {"site": {"chain": str(other.chain), "key": str(other.key)}})))
+    command = run_command("check", "-c", str(file)).stderr.partition("comes back by: ")[2]
+    subprocess.run(["sh", "-c", command], check=True)
+    assert run_command("check", "-c", str(file)).returncode == 0
+
+
 def test_there_is_no_way_back_to_a_pair_that_has_expired(certificates: Certificates, place: Place) -> None:
     place.install("leaf.pem", "intermediate.pem", "root.pem", key="leaf.key")
     place.issue("renewed")

@@ -113,6 +113,49 @@ static void test_format(void **state)
 	check_text(&text, "ab-42xy", true);
 }
 
+static void test_shell_word(void **state)
+{
+	static const struct {
+		const char *word, *wanted;
+	} rows[] = {
+	    {"/etc/popgate/key.pem", "/etc/popgate/key.pem"},
+	    {"aZ09_@%+=:,./-", "aZ09_@%+=:,./-"},
+	    {"", "''"},
+	    {"my key.pem", "'my key.pem'"},
+	    {"it's", "'it'\\''s'"},
+	    {"'", "''\\'''"},
+	    {"$HOME", "'$HOME'"},
+	    {"~root", "'~root'"},
+	    {"a;b", "'a;b'"},
+	    {"a\nb", "'a\nb'"},
+	    {"a\\b", "'a\\b'"},
+	    {"schl\xc3\xbcssel", "'schl\xc3\xbcssel'"},
+	};
+	char room[32];
+	(void)state;
+	for (size_t i = 0; i < NUM(rows); i++) {
+		struct text text = TEXT(room);
+		text_add_shell_word(&text, str_of(rows[i].word));
+		check_text(&text, rows[i].wanted, false);
+	}
+}
+
+static void test_shell_word_is_not_cut(void **state)
+{
+	char room[10];
+	struct text text = TEXT(room);
+	(void)state;
+	text_add(&text, STR("rm "));
+	text_add_shell_word(&text, STR("a 'b"));
+	check_text(&text, "rm ", true);
+	text = TEXT(room);
+	text_add(&text, STR("rm "));
+	text_add_shell_word(&text, STR("a bc"));
+	check_text(&text, "rm 'a bc'", false);
+	text_add_shell_word(&text, STR("d"));
+	check_text(&text, "rm 'a bc'", true);
+}
+
 static void test_holds_nul(void **state)
 {
 	char room[8];
@@ -134,6 +177,8 @@ int main(void)
 	    cmocka_unit_test(test_part_of_memory),
 	    cmocka_unit_test(test_u64),
 	    cmocka_unit_test(test_format),
+	    cmocka_unit_test(test_shell_word),
+	    cmocka_unit_test(test_shell_word_is_not_cut),
 	    cmocka_unit_test(test_holds_nul),
 	};
 	return cmocka_run_group_tests_name("text", tests, NULL, NULL);
