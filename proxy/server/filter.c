@@ -2,7 +2,9 @@
 #include "proxy/server/filter.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <seccomp.h>
+#include <sys/ioctl.h>
 #include <time.h>
 #include <unistd.h>
 

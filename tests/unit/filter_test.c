@@ -3,8 +3,11 @@
 #include "tests/kit/check.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -14,6 +17,7 @@
 static const enum filter_kind kinds[] = {FILTER_worker, FILTER_keys, FILTER_metrics};
 
 static int parent; // another process of the same user
+static int descriptor;
 
 static bool is_refused(long result)
 {
@@ -32,6 +36,17 @@ static bool may_signal_nobody_else(void)
 	       is_refused(kill(-1, 0)) && is_refused(sigqueue(parent, 0, (union sigval){0}));
 }
 
+// Whoever owns a descriptor gets a signal of one's choice when bytes come.
+static bool may_let_nobody_be_signalled(void)
+{
+	struct f_owner_ex owner = {F_OWNER_PID, parent};
+	return is_refused(fcntl(descriptor, F_SETOWN, parent)) &&
+	       is_refused(fcntl(descriptor, F_SETOWN_EX, &owner)) &&
+	       is_refused(fcntl(descriptor, F_SETSIG, SIGKILL)) &&
+	       is_refused(ioctl(descriptor, FIOSETOWN, &parent)) &&
+	       is_refused(ioctl(descriptor, SIOCSPGRP, &parent));
+}
+
 static bool may_abort(void)
 {
 	abort();
@@ -44,11 +59,14 @@ static int run(enum filter_kind kind, bool (*work)(void))
 	struct text why = TEXT(room);
 	int status;
 	parent = getpid();
+	descriptor = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	assert_true(descriptor >= 0);
 	pid_t pid = fork();
 	assert_true(pid >= 0);
 	if (pid == 0)
 		_exit(filter_enter(kind, &why) && work() ? EXIT_SUCCESS : EXIT_FAILURE);
 	assert_int_equal(waitpid(pid, &status, 0), pid);
+	close(descriptor);
 	return status;
 }
 
@@ -69,6 +87,16 @@ static void test_it_may_signal_nobody_else(void **state)
 		assert_int_equal(run(kinds[i], may_signal_nobody_else), 0);
 }
 
+static void test_it_may_let_nobody_be_signalled(void **state)
+{
+	(void)state;
+#ifdef __SANITIZE_ADDRESS__
+	skip(); // there is no filter
+#endif
+	for (size_t i = 0; i < NUM(kinds); i++)
+		assert_int_equal(run(kinds[i], may_let_nobody_be_signalled), 0);
+}
+
 static void test_a_bug_ends_it(void **state)
 {
 	(void)state;
@@ -81,6 +109,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_it_may_signal_itself),
 	    cmocka_unit_test(test_it_may_signal_nobody_else),
+	    cmocka_unit_test(test_it_may_let_nobody_be_signalled),
 	    cmocka_unit_test(test_a_bug_ends_it),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
