@@ -3,6 +3,10 @@
 // BoringSSL wipes what it frees, also the memory of its BIOs.
 #include "certs/private_key.h"
 
+#include <libgen.h>
+#include <limits.h>
+#include <stdlib.h>
+
 #include <openssl/err.h>
 #include <openssl/nid.h>
 #include <openssl/pem.h>
@@ -140,6 +144,36 @@ bool private_key_is_exposed(const char *path, mode_t *out_mode)
 		return false;
 	*out_mode = status.st_mode & (S_IRWXU | S_IRWXG | S_IRWXO);
 	return true;
+}
+
+static bool is_open_to_all(const char *folder)
+{
+	struct stat status;
+	return stat(folder, &status) == 0 && (status.st_mode & (S_IWOTH | S_ISVTX)) == S_IWOTH;
+}
+
+// Shortens the folder, whose path has no links, to the one that is open, or to the root.
+static bool find_open_folder(char *folder)
+{
+	bool found = is_open_to_all(folder);
+	for (; !found && strcmp(folder, "/") != 0; found = is_open_to_all(folder))
+		dirname(folder);
+	return found;
+}
+
+bool private_key_is_replaceable(const char *path, struct text *out_folder)
+{
+	char named[PATH_MAX], at_link[PATH_MAX], at_file[PATH_MAX];
+	struct text name = TEXT(named);
+	text_add(&name, str_of(path));
+	if (name.truncated || !realpath(path, at_file) || !realpath(dirname(named), at_link))
+		return false;
+	dirname(at_file);
+	const char *found = find_open_folder(at_link)   ? at_link
+	                    : find_open_folder(at_file) ? at_file
+	                                                : NULL;
+	text_add(out_folder, str_of(found));
+	return found;
 }
 
 void private_key_print(const struct evp_pkey_st *key, struct buf *out)

@@ -38,6 +38,11 @@ struct evp_pkey_st *private_key_load_descriptor(int fd, const char *path, struct
 // stand in *out_mode.  A group is the administrator's choice.
 bool private_key_is_exposed(const char *path, mode_t *out_mode);
 
+// Whether everybody on this machine may put another file in the place of this one, since a
+// folder on the way to it may be written by all and is not sticky; it is then added to
+// *out_folder.  Of a symbolic link, the way to the link and the way to the file count.
+bool private_key_is_replaceable(const char *path, struct text *out_folder);
+
 // Appends the key in PEM form (PKCS #8, RFC 5958); the buffer wipes itself.
 void private_key_print(const struct evp_pkey_st *key, struct buf *out);
 

@@ -4,6 +4,8 @@
 // another has found.
 #include "certs/survey.h"
 
+#include <limits.h>
+
 #include <openssl/err.h>
 #include <openssl/nid.h>
 #include <openssl/x509v3.h>
@@ -100,6 +102,15 @@ static void check_key_exposed(struct surveying *s)
 	const char *path = s->question->key_path;
 	if (path && private_key_is_exposed(path, &mode))
 		survey_add(s->survey, FINDING_key_exposed, "%s", path);
+}
+
+static void check_key_replaceable(struct surveying *s)
+{
+	char room[PATH_MAX];
+	struct text folder = TEXT(room);
+	const char *path = s->question->key_path;
+	if (path && private_key_is_replaceable(path, &folder))
+		survey_add(s->survey, FINDING_key_replaceable, "%s, by folder %s", path, room);
 }
 
 static enum finding_token judge_key(const EVP_PKEY *key)
@@ -316,9 +327,9 @@ static void check_names(struct surveying *s)
 
 // ---- all of it ----------------------------------------------------------
 
-static check_fn *const checks[] = {check_key_mismatch, check_key_exposed, check_key, check_times,
-    check_lifetime, check_issuer_times, check_trust, check_order, check_signatures, check_needless,
-    check_purpose, check_names};
+static check_fn *const checks[] = {check_key_mismatch, check_key_exposed, check_key_replaceable,
+    check_key, check_times, check_lifetime, check_issuer_times, check_trust, check_order,
+    check_signatures, check_needless, check_purpose, check_names};
 
 // Where the key's certificate is not the first, it is judged all the same.
 static bool load(struct surveying *s, struct text *why)

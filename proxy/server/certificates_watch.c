@@ -106,24 +106,36 @@ static void check_end(const struct snapshot *snapshot, size_t i)
 	leaf_done(&leaf);
 }
 
-// As often as the files are another: at a start and a reload too.
-static void check_exposed(const struct snapshot *snapshot, size_t i)
+static void log_open_key(const struct certificate_config *config, enum log_event event,
+    const char *why, const char *repaired)
 {
-	const struct certificate_config *config = &snapshot->config->certificates[i];
-	const char *path = config->options.key;
 	char room[2 * PATH_MAX];
 	struct text text = TEXT(room);
 	struct log_line line;
-	mode_t mode;
-	if (!private_key_is_exposed(path, &mode))
-		return;
-	text_addf(&text, "mode %04o; do: chmod 600 ", (unsigned)mode);
-	text_add_shell_word(&text, str_of(path));
-	log_begin(&line, LOG_key_exposed);
+	text_add(&text, str_of(why));
+	text_add_shell_word(&text, str_of(repaired));
+	log_begin(&line, event);
 	log_str(&line, "certificate", str_of(config->name));
-	log_str(&line, "path", str_of(path));
+	log_str(&line, "path", str_of(config->options.key));
 	log_str(&line, "why", text_str(&text));
 	log_end(&line);
+}
+
+// As often as the files are another: at a start and a reload too.
+static void check_open_key(const struct snapshot *snapshot, size_t i)
+{
+	const struct certificate_config *config = &snapshot->config->certificates[i];
+	const char *path = config->options.key;
+	char why_room[64], folder_room[PATH_MAX];
+	struct text why = TEXT(why_room), folder = TEXT(folder_room);
+	mode_t mode;
+	if (private_key_is_exposed(path, &mode)) {
+		text_addf(&why, "mode %04o; do: chmod 600 ", (unsigned)mode);
+		log_open_key(config, LOG_key_exposed, why_room, path);
+	}
+	if (private_key_is_replaceable(path, &folder))
+		log_open_key(config, LOG_key_replaceable,
+		    "everybody may write to a folder above it; do: chmod o-w ", folder_room);
 }
 
 // ---- sending ------------------------------------------------------------
@@ -281,7 +293,7 @@ static void judge(
 	if (!is_taken && generation->keys && !keys_process_runs(generation->keys))
 		return; // it will be asked again
 	pair->judged = mark;
-	check_exposed(generation->snapshot, i);
+	check_open_key(generation->snapshot, i);
 	if (is_taken)
 		forgive(pair);
 	else

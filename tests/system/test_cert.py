@@ -786,6 +786,28 @@ def test_check_finds_a_key_that_does_not_belong(place: Place) -> None:
     assert check("--chain", "site.pem", *options, cwd=place.folder) == (0, [])
 
 
+def test_check_finds_a_key_that_everybody_may_replace(place: Place) -> None:
+    shutil.copy(place.folder / "leaf.pem", place.folder / "site.pem")
+    folder, inner = place.folder / "open", place.folder / "open" / "inner"
+    inner.mkdir(parents=True)
+    shutil.move(place.folder / "leaf.key", inner / "leaf.key")
+    (place.folder / "link.key").symlink_to(inner / "leaf.key")
+    options = ["check", "--chain", "site.pem", "--name", "localhost", "--ca", "root.pem", "--key"]
+
+    def told(key: str) -> str | None:
+        match = re.search(r"^error key_replaceable: .*: (.*)$", cert(*options, key, cwd=place.folder).stdout, re.MULTILINE)
+        return match and match[1]
+
+    for mode, told_of in ((0o775, False), (0o1777, False), (0o777, True)):
+        folder.chmod(mode)
+        for key in ("open/inner/leaf.key", "link.key", str(inner / "leaf.key")):
+            assert told(key) == (f"{key}, by folder {folder}" if told_of else None)
+    shutil.copy(inner / "leaf.key", place.folder)
+    (folder / "back.key").symlink_to(place.folder / "leaf.key")
+    assert told("open/back.key") == f"open/back.key, by folder {folder}"
+    assert told("leaf.key") is None
+
+
 def test_check_of_an_unusual_key(place: Place) -> None:
     place.issue("large", Kind(key="P-521"))
     (place.folder / "site.pem").write_text(place.issuer.text("large", "intermediate"))

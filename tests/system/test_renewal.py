@@ -186,6 +186,15 @@ def test_a_key_that_everybody_may_read_is_told_once_for_each_change(start: Start
     assert gate.log.wait("key_exposed", since=mark)["why"] == f"mode 0602; do: chmod 600 {place.key}"
 
 
+def test_a_key_that_everybody_may_replace_is_told(start: Start, config: Config, place: Place) -> None:
+    place.key.parent.chmod(0o777)
+    gate = start(config)
+    gate.expect("key_replaceable")
+    event = gate.log.wait("key_replaceable")
+    assert (event["level"], event["certificate"], event["path"]) == ("warn", "renewed", str(place.key))
+    assert event["why"] == f"everybody may write to a folder above it; do: chmod o-w {place.key.parent}"
+
+
 # ---- what is not taken
 
 
