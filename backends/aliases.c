@@ -230,7 +230,7 @@ static bool read_all(FILE *file, struct buf *out, struct text *why)
 	else if (ferror(file))
 		text_addf(why, "cannot read it: %s", strerror(errno));
 	free(chunk);
-	return !why->len;
+	return text_is_empty(why);
 }
 
 static bool read_file(const char *path, struct buf *out, struct text *why)

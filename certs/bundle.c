@@ -81,7 +81,7 @@ static const struct {
 
 static void explain_other(const char *name, struct text *why)
 {
-	for (size_t i = 0; !why->len && i < sizeof(others) / sizeof(others[0]); i++)
+	for (size_t i = 0; text_is_empty(why) && i < sizeof(others) / sizeof(others[0]); i++)
 		if (strstr(name, others[i].word))
 			text_addf(why, "%s", others[i].says);
 }
@@ -93,8 +93,8 @@ static bool add_block(struct bundle *bundle, const char *name, struct str der, s
 		return add_der(bundle, der, why);
 	if (!str_eq(word, STR(PEM_STRING_PKCS7)) && !str_eq(word, STR("CMS")))
 		return true;
-	if (add_pkcs7(bundle, der, why) || why->len)
-		return !why->len;
+	if (add_pkcs7(bundle, der, why) || !text_is_empty(why))
+		return text_is_empty(why);
 	text_addf(why, "its PKCS #7 block holds no certificate, or is damaged");
 	return false;
 }
@@ -127,7 +127,7 @@ static bool add_pem(struct bundle *bundle, struct str bytes, struct text *why)
 		text_add(why, hint.len
 		                  ? text_str(&hint)
 		                  : STR("it holds no certificate (-----BEGIN CERTIFICATE-----)"));
-	return !why->len;
+	return text_is_empty(why);
 }
 
 // ---- whichever it is ----------------------------------------------------
@@ -159,8 +159,8 @@ bool bundle_add(struct bundle *bundle, struct str bytes, struct text *why)
 		               "pkcs12 -in FILE -nodes -out NEW.pem");
 		return false;
 	}
-	if (add_pkcs7(bundle, bytes, why) || why->len)
-		return !why->len;
+	if (add_pkcs7(bundle, bytes, why) || !text_is_empty(why))
+		return text_is_empty(why);
 	return add_der(bundle, bytes, why);
 }
 

@@ -56,7 +56,7 @@ static bool add_authority(
 		    path, shown_name(X509_get_subject_name(x509), room));
 	else if (!X509_STORE_add_cert(trust->store, x509))
 		text_addf(why, "a certificate in %s cannot be used", path);
-	if (why->len) {
+	if (!text_is_empty(why)) {
 		X509_free(x509);
 		return false;
 	}
@@ -96,7 +96,7 @@ static bool add_list(
 		    path, shown_name(X509_CRL_get_issuer(list), room));
 	else if (!X509_STORE_add_crl(trust->store, list) || !sk_X509_CRL_push(trust->lists, list))
 		text_addf(why, "a revocation list in %s cannot be used", path);
-	if (!why->len)
+	if (text_is_empty(why))
 		return true;
 	X509_CRL_free(list);
 	return false;
@@ -132,7 +132,7 @@ static bool take_block(struct client_trust *trust, const struct content *content
 	OPENSSL_free(name);
 	OPENSSL_free(header);
 	OPENSSL_free(der);
-	return found && !why->len;
+	return found && text_is_empty(why);
 }
 
 static bool take_text(struct client_trust *trust, const struct content *content, struct str text,
@@ -145,10 +145,10 @@ static bool take_text(struct client_trust *trust, const struct content *content,
 		num++;
 	BIO_free(bio);
 	ERR_clear_error();
-	if (!num && !why->len)
+	if (!num && text_is_empty(why))
 		text_addf(
 		    why, "%s holds nothing in PEM form (-----BEGIN %s-----)", path, content->block);
-	return !why->len;
+	return text_is_empty(why);
 }
 
 // ---- whether that can work ----------------------------------------------
@@ -175,7 +175,7 @@ static bool is_whole(
     const struct client_trust *trust, const struct client_pem *pem, struct text *why)
 {
 	char room[NAME_SHOWN];
-	for (size_t i = 0; i < trust->num && !why->len; i++) {
+	for (size_t i = 0; i < trust->num && text_is_empty(why); i++) {
 		X509 *authority = trust->authorities[i];
 		const char *name = shown_name(X509_get_subject_name(authority), room);
 		if (!has_voucher(trust, authority))
@@ -189,7 +189,7 @@ static bool is_whole(
 			    "users could log in; add its list",
 			    pem->places[CLIENT_FILE_crl], name);
 	}
-	return !why->len;
+	return text_is_empty(why);
 }
 
 bool client_trust_take(struct client_trust *trust, const struct client_pem *pem, struct text *why)

@@ -139,7 +139,7 @@ static bool add_file(
 	else if (*out_size > sizes_max[kind])
 		text_addf(why, "%s is larger than %zu bytes", path, sizes_max[kind]);
 	fclose(file);
-	return !why->len;
+	return text_is_empty(why);
 }
 
 static bool fill(int fd, char *const *paths, uint32_t slot, struct text *why)
@@ -147,13 +147,13 @@ static bool fill(int fd, char *const *paths, uint32_t slot, struct text *why)
 	struct head head = {magic, slot, {0}};
 	if (!file_write(fd, (struct str){(const char *)&head, sizeof(head)}))
 		text_addf(why, "cannot get shared memory: %s", strerror(errno));
-	for (enum client_file_kind kind = 0; !why->len && kind < CLIENT_FILES; kind++)
+	for (enum client_file_kind kind = 0; text_is_empty(why) && kind < CLIENT_FILES; kind++)
 		if (*paths[kind])
 			add_file(fd, kind, paths[kind], &head.sizes[kind], why);
-	if (!why->len && (pwrite(fd, &head, sizeof(head), 0) != sizeof(head) ||
-	                     fcntl(fd, F_ADD_SEALS, SEALS) < 0))
+	if (text_is_empty(why) && (pwrite(fd, &head, sizeof(head), 0) != sizeof(head) ||
+	                              fcntl(fd, F_ADD_SEALS, SEALS) < 0))
 		text_addf(why, "cannot seal shared memory: %s", strerror(errno));
-	return !why->len;
+	return text_is_empty(why);
 }
 
 // ---- the files ----------------------------------------------------------

@@ -148,9 +148,9 @@ bool describe_file(const char *path, int64_t now, FILE *out, struct text *why)
 	buf_done(&bytes);
 	if (request)
 		describe_request(request, out);
-	else if (!why->len && bundle_add_file(&bundle, path, why))
+	else if (text_is_empty(why) && bundle_add_file(&bundle, path, why))
 		describe_bundle(&bundle, now, out);
 	X509_REQ_free(request);
 	bundle_done(&bundle);
-	return !why->len;
+	return text_is_empty(why);
 }

@@ -33,7 +33,7 @@ bool input_read_descriptor(
 		text_addf(why, "the %s %s is larger than 1 MiB; name the right file", what, path);
 	else if (!buf_len(out))
 		text_addf(why, "the %s %s is empty", what, path);
-	return !why->len;
+	return text_is_empty(why);
 }
 
 bool input_read(const char *path, const char *what, struct buf *out, struct text *why)

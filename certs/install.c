@@ -118,7 +118,7 @@ static bool is_known(struct installing *in, X509 *last, bool *out)
 	struct authorities *authorities = authorities_load(path, in->why);
 	*out = authorities && authorities_have_issued(authorities, last);
 	authorities_free(&authorities);
-	return !in->why->len;
+	return text_is_empty(in->why);
 }
 
 static bool complain_of_incomplete(struct installing *in, const X509 *last)

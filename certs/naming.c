@@ -63,7 +63,7 @@ static bool check_field(enum name_field field, struct str value, struct text *wh
 		    why, "the country %s is not two capital letters, such as DE", shown(value).at);
 	else if (num > rows[field].most)
 		text_addf(why, "the %s is longer than %zu characters", what, rows[field].most);
-	return !why->len;
+	return text_is_empty(why);
 }
 
 static bool is_label(struct str label)
@@ -122,7 +122,7 @@ bool naming_check(const struct naming *naming, struct text *why)
 			return false;
 	if (!common_name && !naming->num_names)
 		text_addf(why, "which host is the certificate for? say --common-name NAME");
-	return !why->len;
+	return text_is_empty(why);
 }
 
 // ---- making -------------------------------------------------------------

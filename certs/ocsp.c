@@ -269,7 +269,7 @@ static bool check_times(const struct answer *answer, int64_t now, struct text *w
 		text_add(why, STR("it was valid until "));
 		subject_print_time(times->next_update, why);
 	}
-	return !why->len;
+	return text_is_empty(why);
 }
 
 static enum ocsp_verdict verdict_of(const struct answer *answer, struct text *why)

@@ -28,7 +28,7 @@ bool ocsp_pair_open(struct ocsp_pair *pair, const struct ocsp_subject *subject, 
 		             "without which a responder can neither be asked nor believed"));
 	else if (!pair->issuer)
 		text_add(why, STR("its issuer's certificate is damaged"));
-	return !why->len;
+	return text_is_empty(why);
 }
 
 void ocsp_pair_close(struct ocsp_pair *pair)
@@ -54,7 +54,7 @@ bool ocsp_subject_check(const struct ocsp_subject *subject, struct text *why)
 	struct ocsp_pair pair;
 	bool good =
 	    ocsp_pair_open(&pair, subject, why) && ocsp_is_issued_by(pair.leaf, pair.issuer);
-	if (!good && !why->len)
+	if (!good && text_is_empty(why))
 		text_add(
 		    why, STR("the second certificate of the chain is not the issuer of the first"));
 	ocsp_pair_close(&pair);

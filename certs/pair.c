@@ -69,7 +69,7 @@ static bool take_blocks(
 	else if (num_rules != 2 * num_blocks)
 		text_addf(why, "the certificate %s is cut off or damaged behind certificate %zu",
 		    path, pair->num_chain);
-	return !why->len;
+	return text_is_empty(why);
 }
 
 static bool read_chain(struct pair *pair, const char *path, bool *out_has_key, struct text *why)
@@ -157,9 +157,9 @@ bool pair_read_public(const char *chain_path, struct signer *signer, uint32_t sl
 		    "for private keys would read it; move the key to a file of its own, or set "
 		    "key_isolation: off",
 		    chain_path);
-	else if (!why->len && !pair_use_signer(out_pair, signer, slot))
+	else if (text_is_empty(why) && !pair_use_signer(out_pair, signer, slot))
 		text_addf(why, "the first certificate in %s is damaged", chain_path);
-	if (!why->len)
+	if (text_is_empty(why))
 		return true;
 	pair_done(out_pair);
 	return false;

@@ -55,7 +55,7 @@ static bool take_line(
 		    "line %u of %s is no key, which is 48 or 80 bytes in base64 without a line "
 		    "break; `openssl rand -base64 48` makes one",
 		    number, path);
-	return !why->len;
+	return text_is_empty(why);
 }
 
 // A last line without an end may be one that is still being written.

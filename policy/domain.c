@@ -36,11 +36,11 @@ static bool is_label(struct str label, struct text *why)
 	else if (label.len > DOMAIN_LABEL_MAX)
 		text_addf(
 		    why, "%s is longer than %d characters", shown(label).at, DOMAIN_LABEL_MAX);
-	for (size_t i = 0; i < label.len && !why->len; i++)
+	for (size_t i = 0; i < label.len && text_is_empty(why); i++)
 		if (!is_label_char(label.at[i]))
 			text_addf(why, "%s has other characters than letters, digits, - and _",
 			    shown(label).at);
-	return !why->len;
+	return text_is_empty(why);
 }
 
 static bool is_number(struct str label)

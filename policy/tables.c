@@ -170,9 +170,9 @@ static bool load_source(struct source *source, size_t index, struct text *why)
 {
 	struct look look = look_at(source->path);
 	source->table = judge(source, index, &look, why);
-	if (!source->table && !why->len)
+	if (!source->table && text_is_empty(why))
 		source->table = take_in_a_hurry(source, index, why);
-	if (!source->table && !why->len)
+	if (!source->table && text_is_empty(why))
 		text_addf(why, "%s: it is being written at this moment; try again", source->path);
 	return source->table;
 }
@@ -211,7 +211,7 @@ static struct table *take_changed(
 	source->seen = *look;
 	if (same_look(look, &before))
 		table = judge(source, index, look, why);
-	if (!table && !why->len && source->num_waited % LOOKS_PATIENT == 0 &&
+	if (!table && text_is_empty(why) && source->num_waited % LOOKS_PATIENT == 0 &&
 	    !is_being_rewritten(source, &before, look))
 		table = take_in_a_hurry(source, index, why);
 	return table;
@@ -221,8 +221,8 @@ static struct table *take_changed(
 static bool is_news(const struct source *source, struct text *why)
 {
 	if (!source->num_waited)
-		return why->len;
-	if (source->num_waited == LOOKS_SILENT && !why->len)
+		return !text_is_empty(why);
+	if (source->num_waited == LOOKS_SILENT && text_is_empty(why))
 		text_addf(why,
 		    "%s: it has changed again and again for a minute and never looked complete; "
 		    "write each new one beside it and rename it to take its place",

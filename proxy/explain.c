@@ -144,8 +144,8 @@ static void look_at_server_name(struct explanation *explanation)
 	if (!name.len || options->tls == LISTENER_TLS_none ||
 	    options->unknown_names != UNKNOWN_NAMES_refuse || has_name(explanation, name, &why))
 		return;
-	explanation->is_name_refused = !why.len;
-	if (why.len)
+	explanation->is_name_refused = text_is_empty(&why);
+	if (!text_is_empty(&why))
 		text_addf(&explanation->handshake,
 		    "whether %s is refused by unknown_names is not known: %s", shown(name).at,
 		    room);

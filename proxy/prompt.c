@@ -90,7 +90,7 @@ static bool ask_twice(
 	else if (!secret_equals(&again, secret_reveal(out)))
 		text_addf(why, "the two are not the same; nothing was changed");
 	secret_done(&again);
-	return !why->len;
+	return text_is_empty(why);
 }
 
 // What stands when no password is asked for.

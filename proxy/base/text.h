@@ -37,6 +37,13 @@ __attribute__((format(printf, 2, 3))) void text_addf(struct text *text, const ch
 __attribute__((format(printf, 2, 0))) void text_addv(
     struct text *text, const char *format, va_list args);
 
+// Whether there was nothing to add, not even what found no room: of a reason, whether all
+// is well.
+static inline bool text_is_empty(const struct text *text)
+{
+	return !text->len && !text->truncated;
+}
+
 static inline struct str text_str(const struct text *text)
 {
 	return (struct str){text->at, text->len};

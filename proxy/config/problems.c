@@ -27,7 +27,7 @@ static void add_line(struct problems *problems, struct str line)
 void problems_add(
     struct problems *problems, const char *path, struct place place, const char *format, ...)
 {
-	char room[2048];
+	char room[sizeof(problems->room) / 2];
 	struct text line = text_in(room, sizeof(room) - 1);
 	va_list args;
 	va_start(args, format);

@@ -66,7 +66,7 @@ static bool read_all(char *room, size_t size, size_t *out_len, struct text *why)
 		text_addf(why, "cannot read the question: %s", strerror(errno));
 	else if (*out_len == size)
 		text_addf(why, "the question is too long");
-	return !why->len;
+	return text_is_empty(why);
 }
 
 // Returning another number than it was given ends the transfer.
@@ -121,7 +121,7 @@ static bool exchange(const struct curl_functions *curl, const char *url, struct 
 		text_addf(why, "%s", *error ? error : curl->strerror(code));
 	else if (status != HTTP_OK)
 		text_addf(why, "the responder answers with HTTP status %ld", status);
-	return !why->len;
+	return text_is_empty(why);
 }
 
 int fetch_run(const char *url)

@@ -117,8 +117,8 @@ static bool hear(const struct keys_process *keys, uint32_t slot, struct text *wh
 	uint32_t about = ~slot;
 	while (keys_answer_receive(keys->channel, KEYS_WAIT_MS, &about, why) == KEYS_RECEIVED) {
 		if (about == slot)
-			return !why->len;
-		why->len = 0;
+			return text_is_empty(why);
+		*why = text_in(why->at, why->cap);
 	}
 	return false;
 }
@@ -145,7 +145,7 @@ static bool give(struct keys_process *keys, const struct key_file *file, enum ke
 		return false;
 	}
 	bool good = hand_over(keys, file, kind) && hear(keys, file->slot, why);
-	if (!good && !why->len)
+	if (!good && text_is_empty(why))
 		give_up(keys, why);
 	return good;
 }

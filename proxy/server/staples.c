@@ -285,7 +285,7 @@ static bool read_file(const char *path, struct buf *out, struct text *why)
 	if (ferror(file))
 		text_addf(why, "cannot read it: %s", strerror(errno));
 	fclose(file);
-	return !why->len;
+	return text_is_empty(why);
 }
 
 bool staples_try_file(const struct tls_certificate *certificate, const char *path, struct text *why)

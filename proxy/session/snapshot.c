@@ -4,6 +4,7 @@
 #include "proxy/session/snapshot.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -23,7 +24,7 @@
 #include "proxy/config/check.h"
 #include "proxy/net/signer.h"
 
-enum { CERTIFICATE_WHY = 2048 }; // with several paths in it
+enum { WHY_ROOM = 2 * PATH_MAX }; // with paths in it
 
 static bool serves(const struct listener_config *listener, size_t certificate)
 {
@@ -56,7 +57,7 @@ static void check_ocsp(const struct snapshot *snapshot, size_t i, struct problem
 	    !*config->options.ocsp_url && !ocsp_find_url(subject.leaf, &url))
 		text_add(&why, STR("the certificate names no responder; set ocsp_url, or leave "
 		                   "ocsp out"));
-	if (why.len)
+	if (!text_is_empty(&why))
 		problems_add(problems, snapshot->config->path,
 		    config->places[CERTIFICATE_OPTION_ocsp], "certificate \"%s\": ocsp: %s",
 		    config->name, room);
@@ -82,7 +83,7 @@ static void complain_of_pair(const struct config *config,
 
 static void load_certificate(struct snapshot *snapshot, size_t i, struct problems *problems)
 {
-	char room[CERTIFICATE_WHY];
+	char room[WHY_ROOM];
 	struct text why = TEXT(room);
 	const struct certificate_config *config = &snapshot->config->certificates[i];
 	const char *chain = config->options.chain;
@@ -142,7 +143,7 @@ struct tls_strength snapshot_strength(
 // Not where one of its certificates could not be loaded, which was told already.
 static void load_server(struct snapshot *snapshot, size_t i, struct problems *problems)
 {
-	char room[512];
+	char room[WHY_ROOM];
 	struct text why = TEXT(room);
 	const struct listener_config *listener = &snapshot->config->listeners[i];
 	struct tls_certificate **certificates =
@@ -156,7 +157,7 @@ static void load_server(struct snapshot *snapshot, size_t i, struct problems *pr
 	};
 	if (find_certificates(snapshot, listener, certificates))
 		snapshot->servers[i] = tls_server_new(&options, &why);
-	if (why.len)
+	if (!text_is_empty(&why))
 		problems_add(problems, snapshot->config->path, listener->place,
 		    "listener \"%s\": %s", listener->name, room);
 	free(certificates);
@@ -179,7 +180,7 @@ void snapshot_ask_for_certificates(const struct snapshot *snapshot, size_t liste
 // Which of the two files cannot be used: where all is well without lists, theirs.
 static enum listener_option wrong_file_of(const struct listener_options *options)
 {
-	char room[1024];
+	char room[WHY_ROOM];
 	struct text why = TEXT(room);
 	struct client_trust *without = client_trust_load(options->client_ca, "", 0, &why);
 	bool is_good = without;
@@ -197,7 +198,7 @@ static void complain_of_client_trust(const struct config *config,
 
 static void load_client_trust(struct snapshot *snapshot, size_t i, struct problems *problems)
 {
-	char room[1024];
+	char room[WHY_ROOM];
 	struct text why = TEXT(room);
 	const struct listener_config *listener = &snapshot->config->listeners[i];
 	const struct listener_options *options = &listener->options;
@@ -245,20 +246,20 @@ static struct tls_client *load_client(
 	if (options->tls == BACKEND_TLS_none)
 		return NULL;
 	snapshot->trusts[i] = load_trust(options, why);
-	if (why->len)
+	if (!text_is_empty(why))
 		return NULL;
 	return tls_client_new(snapshot->trusts[i] ? trust_verify : NULL, snapshot->trusts[i], why);
 }
 
 static void load_backend(struct snapshot *snapshot, size_t i, struct problems *problems)
 {
-	char room[1024];
+	char room[WHY_ROOM];
 	struct text why = TEXT(room);
 	const struct backend_config *config = &snapshot->config->backends[i];
 	snapshot->clients[i] = load_client(snapshot, i, &config->options, &why);
-	if (!why.len)
+	if (text_is_empty(&why))
 		snapshot->backends[i] = backend_new(config, snapshot->clients[i], &why);
-	if (why.len)
+	if (!text_is_empty(&why))
 		problems_add(problems, snapshot->config->path, config->place, "backend \"%s\": %s",
 		    config->name, room);
 }
@@ -381,7 +382,7 @@ static void check_users(const struct config *config, struct problems *problems)
 
 static void load_users(struct snapshot *snapshot, struct problems *problems)
 {
-	char room[512];
+	char room[WHY_ROOM];
 	struct text why = TEXT(room);
 	const struct config *config = snapshot->config;
 	if (!snapshot->has_users)
@@ -397,7 +398,7 @@ static void load_users(struct snapshot *snapshot, struct problems *problems)
 static void check_ticket_keys(const struct config *config, struct problems *problems)
 {
 	struct ticket_file file;
-	char room[512];
+	char room[WHY_ROOM];
 	struct text why = TEXT(room);
 	if (*config->site.ticket_keys && !ticket_file_load(config->site.ticket_keys, &file, &why))
 		problems_add(problems, config->path, config->site_places[SITE_OPTION_ticket_keys],
@@ -419,7 +420,7 @@ static void load_listeners(struct snapshot *snapshot, struct problems *problems)
 
 static void check_log(const struct config *config, struct problems *problems)
 {
-	char room[512];
+	char room[WHY_ROOM];
 	struct text why = TEXT(room);
 	if (!log_can_open(str_of(config->log.target), &why))
 		problems_add(problems, config->path, config->log_places[LOG_OPTION_target],
@@ -460,7 +461,7 @@ struct snapshot *snapshot_load(const char *path, struct problems *problems)
 static void check_key(const struct config *config, const struct certificate_config *certificate,
     struct problems *problems)
 {
-	char room[CERTIFICATE_WHY];
+	char room[WHY_ROOM];
 	struct text why = TEXT(room);
 	struct pair pair;
 	if (pair_read(certificate->options.chain, certificate->options.key, &pair, &why))

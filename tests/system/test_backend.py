@@ -1,6 +1,7 @@
 """Between popgate and the store: TLS and its checks, several servers in order, greetings of all kinds."""
 
 import base64
+import json
 import os
 import signal
 import ssl
@@ -13,7 +14,7 @@ import mail
 import pytest
 from certs import Certificates
 from clients import DEADLINE, PASSWORD, USER, Ending
-from popgate import Config, Popgate, site
+from popgate import Config, Popgate, run_command, site
 from stores import Dovecot, Peer, Script, fake_store, free_port, serve_mailbox
 
 Start = Callable[..., Popgate]
@@ -132,6 +133,15 @@ def test_the_check_of_the_store_can_be_replaced(start: Start, certificates: Cert
         settings["fingerprint"] = certificates.fingerprint("store")
     gate = start(site(certificates, port_of(dovecot, tls), backend={"tls": tls, **settings}))
     assert_served(gate)
+
+
+def test_missing_authorities_are_told_however_long_the_name_of_their_file(certificates: Certificates,
+                                                                         workdir: Path) -> None:
+    authorities = str(workdir / "/".join(["x" * 200] * 10))
+    file = workdir / "popgate.conf"
+    file.write_text(json.dumps(site(certificates, 1, backend={"tls": "tls", "ca": authorities})))
+    done = run_command("check", "-c", str(file))
+    assert done.returncode == 1 and authorities in done.stderr
 
 
 def test_a_certificate_of_another_authority_is_refused(start: Start, certificates: Certificates, tls: str) -> None:

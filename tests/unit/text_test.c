@@ -42,7 +42,13 @@ static void test_stays_cut(void **state)
 	char room[4];
 	struct text text = TEXT(room);
 	(void)state;
+	assert_true(text_is_empty(&text));
+	text_add(&text, STR("abcd"));
+	check_text(&text, "", true);
+	assert_false(text_is_empty(&text)); // there was something
+	text = text_in(text.at, text.cap);
 	text_add(&text, STR("a"));
+	assert_false(text_is_empty(&text));
 	text_add(&text, STR("bcd"));
 	check_text(&text, "a", true);
 	text_add_char(&text, 'b'); // there were room for it
