@@ -294,12 +294,19 @@ static void log_served(const struct generations *generations)
 	log_end(&line);
 }
 
+// Who ends before it has read the facts resets the channel; its last word stands
+// behind that error, which is told once.
+static ssize_t receive(int channel, char *packet, size_t size)
+{
+	ssize_t n = recv(channel, packet, size, MSG_DONTWAIT);
+	return n < 0 && errno == ECONNRESET ? recv(channel, packet, size, MSG_DONTWAIT) : n;
+}
+
 // One word and no more: who is taken over shall not keep the supervisor busy.
 static void hear(struct metrics_process *process, const struct generations *generations)
 {
 	char packet[512];
-	ssize_t n =
-	    process->ear >= 0 ? recv(process->ear, packet, sizeof(packet), MSG_DONTWAIT) : -1;
+	ssize_t n = process->ear >= 0 ? receive(process->ear, packet, sizeof(packet)) : -1;
 	if (n >= 0)
 		process->ear = -1;
 	if (n > 0 && packet[0] == METRICS_READY)
