@@ -42,7 +42,7 @@ static void run_tasks(uv_idle_t *idle)
 static void before_sleep(uv_prepare_t *prepare)
 {
 	struct net *net = prepare->data;
-	stream_uncork_all(net);
+	stream_pull_corks(net);
 	if (net->before_sleep)
 		net->before_sleep();
 }
@@ -75,6 +75,7 @@ void net_init(struct net *net)
 	net->clear = xmalloc(NET_CLEAR_SIZE);
 	for (size_t i = 0; i < NET_CORKS; i++)
 		net->corks[i] = (struct net_cork){.at = xmalloc(NET_CORK_SIZE)};
+	net->num_reads = 0;
 }
 
 void net_done(struct net *net)
@@ -92,12 +93,16 @@ void net_done(struct net *net)
 
 void net_run(struct net *net)
 {
-	uv_run(&net->loop, UV_RUN_DEFAULT);
+	do {
+		uv_run(&net->loop, UV_RUN_DEFAULT);
+		stream_pull_corks(net);
+	} while (uv_loop_alive(&net->loop));
 }
 
 void net_turn(struct net *net)
 {
 	uv_run(&net->loop, UV_RUN_ONCE);
+	stream_pull_corks(net);
 }
 
 void net_defer(struct net *net, struct net_task *task)

@@ -22,9 +22,11 @@ enum {
 	NET_CLEAR_SIZE = NET_RAW_SIZE + 17 * 1024,
 	// What NET_CLEAR_SIZE encrypts to, nearly.
 	NET_CORK_SIZE = NET_CLEAR_SIZE + 1024,
-	// Streams whose output is gathered at a time.  So many others, at most, are
-	// served between an answer and its departure.
+	// An answer leaves when the turn ends, but at the latest when so many other
+	// streams have something to say, or so many reads were served: libuv may look
+	// for events many times in what it calls a turn.
 	NET_CORKS = 16,
+	NET_READS = 32,
 };
 
 struct stream;
@@ -39,14 +41,13 @@ struct net_task {
 
 // Output of one stream, gathered within one turn of the loop: several records fit
 // in one write(2), and a reply goes with the close_notify behind it.  What several
-// streams have gathered leaves at the turn's end, so that a peer on this machine
-// is woken once for all of it.
+// streams have gathered leaves together, so that a peer on this machine is woken
+// once for all of it.
 struct net_cork {
 	struct stream *stream; // NULL: free
 	size_t len;
-	bool is_filled; // by a callback that is under way: nothing leaves yet
-	bool secret;    // to be wiped
-	char *at;       // NET_CORK_SIZE bytes
+	bool secret; // to be wiped
+	char *at;    // NET_CORK_SIZE bytes
 };
 
 struct net {
@@ -58,6 +59,7 @@ struct net {
 	char *raw;   // NET_RAW_SIZE bytes as read
 	char *clear; // NET_CLEAR_SIZE bytes as decrypted
 	struct net_cork corks[NET_CORKS];
+	unsigned num_reads; // since the corks were pulled
 };
 
 // Also has the process ignore SIGPIPE, which writing to a peer that has gone
@@ -67,7 +69,7 @@ void net_init(struct net *net);
 // Everything on the loop must have reported that it is closed.
 void net_done(struct net *net);
 
-// Runs until nothing is left on the loop.
+// Runs until nothing is left on the loop, nor in a cork.
 void net_run(struct net *net);
 
 // Waits for one event, or several at a time, and handles them.

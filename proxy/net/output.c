@@ -1,6 +1,6 @@
-// output.c: what a stream writes: gathered while it is corked and up to the end of
-// the loop's turn, handed to the kernel, queued only where the kernel does not take
-// it.  See stream.h and, for what it shares with stream.c, stream_priv.h.
+// output.c: what a stream writes: gathered up to the end of the loop's turn, handed
+// to the kernel, queued only where the kernel does not take it.  See stream.h and, for
+// what it shares with stream.c, stream_priv.h.
 //
 //      socket <--write_now-- cork <-- stream_write_raw <-- [tls_write] <-- stream_write
 //        ^          |
@@ -154,14 +154,14 @@ void stream_pull_cork(struct stream *stream)
 		return;
 	stream_flush(stream);
 	stream->cork->stream = NULL;
-	stream->cork->is_filled = false;
 	stream->cork = NULL;
 }
 
-void stream_uncork_all(struct net *net)
+void stream_pull_corks(struct net *net)
 {
+	net->num_reads = 0;
 	for (size_t i = 0; i < NET_CORKS; i++)
-		if (net->corks[i].stream && !net->corks[i].is_filled)
+		if (net->corks[i].stream)
 			stream_pull_cork(net->corks[i].stream);
 }
 
@@ -170,46 +170,24 @@ static struct net_cork *find_cork(struct net *net)
 	for (size_t i = 0; i < NET_CORKS; i++)
 		if (!net->corks[i].stream)
 			return &net->corks[i];
-	return NULL;
+	stream_pull_corks(net);
+	return &net->corks[0];
 }
 
-static struct net_cork *have_cork(struct stream *stream)
+static struct net_cork *cork_of(struct stream *stream)
 {
-	if (stream->cork)
-		return stream->cork;
-	struct net_cork *cork = find_cork(stream->net);
-	if (!cork) {
-		stream_uncork_all(stream->net);
-		cork = find_cork(stream->net);
+	if (!stream->cork) {
+		stream->cork = find_cork(stream->net);
+		stream->cork->stream = stream;
 	}
-	if (cork)
-		cork->stream = stream;
-	stream->cork = cork;
-	return cork;
+	return stream->cork;
 }
 
-void stream_cork(struct stream *stream)
-{
-	struct net_cork *cork = have_cork(stream);
-	if (cork)
-		cork->is_filled = true;
-}
-
-void stream_uncork(struct stream *stream)
-{
-	if (!stream->cork)
-		return;
-	stream->cork->is_filled = false;
-	if (stream->cork->len == 0 || stream->cork->len > HELD_MAX)
-		stream_pull_cork(stream);
-}
-
-// Without a cork left, all being filled, it goes straight to the kernel.
 bool stream_write_raw(struct stream *stream, struct str raw)
 {
-	struct net_cork *cork = have_cork(stream);
-	if (!cork)
-		return write_now(stream, raw);
+	if (!stream->open)
+		return false;
+	struct net_cork *cork = cork_of(stream);
 	if (raw.len > NET_CORK_SIZE - cork->len && !stream_flush(stream))
 		return false;
 	if (raw.len > NET_CORK_SIZE)
@@ -217,9 +195,13 @@ bool stream_write_raw(struct stream *stream, struct str raw)
 	memcpy(cork->at + cork->len, raw.at, raw.len);
 	cork->len += raw.len;
 	cork->secret = cork->secret || stream->secret;
-	if (!cork->is_filled)
-		stream_uncork(stream);
 	return !stream->error;
+}
+
+void stream_settle(struct stream *stream)
+{
+	if (stream->cork && stream->cork->len > HELD_MAX)
+		stream_pull_cork(stream);
 }
 
 void stream_write(struct stream *stream, struct str bytes)

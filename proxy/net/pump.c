@@ -50,7 +50,6 @@ size_t pump_last_bytes(struct pump *pump, struct str bytes)
 {
 	pump->bytes += bytes.len;
 	remember(pump, bytes);
-	stream_cork(pump->to);
 	stream_write(pump->to, bytes);
 	return bytes.len;
 }
@@ -58,7 +57,7 @@ size_t pump_last_bytes(struct pump *pump, struct str bytes)
 size_t pump_bytes(struct pump *pump, struct str bytes)
 {
 	pump_last_bytes(pump, bytes);
-	stream_uncork(pump->to);
+	stream_settle(pump->to);
 	size_t queued = stream_queued(pump->to);
 	if (queued && queued + NET_RAW_SIZE > pump->mark)
 		stream_pause(pump->from);

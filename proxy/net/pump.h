@@ -36,8 +36,8 @@ static inline struct pump pump_between(struct stream *from, struct stream *to, s
 // For what `from` offers: copies all of it.
 size_t pump_bytes(struct pump *pump, struct str bytes);
 
-// The same for the last bytes: they leave with what ends `to` within this
-// callback, or by stream_uncork.
+// The same for the last bytes: they leave with what ends `to` within this callback,
+// or by stream_settle.
 size_t pump_last_bytes(struct pump *pump, struct str bytes);
 
 // For STREAM_ENDED of `from`.

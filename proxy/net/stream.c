@@ -243,9 +243,9 @@ static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *out)
 static void on_read(uv_stream_t *handle, ssize_t nread, const uv_buf_t *buffer)
 {
 	struct stream *stream = handle->data;
+	struct net *net = stream->net;
 	if (nread == 0)
 		return;
-	stream_cork(stream);
 	take_kept_tls(stream);
 	if (nread > 0) {
 		struct str raw = {buffer->base, (size_t)nread};
@@ -262,10 +262,12 @@ static void on_read(uv_stream_t *handle, ssize_t nread, const uv_buf_t *buffer)
 	}
 	offer_kept(stream);
 	take_kept_tls(stream);
-	stream_uncork(stream);
+	stream_settle(stream);
 	if (stream->error)
 		stream_tell_failed(stream);
 	update_reading(stream);
+	if (++net->num_reads >= NET_READS)
+		stream_pull_corks(net);
 }
 
 static bool wants_reading(const struct stream *stream)
@@ -316,10 +318,9 @@ static void run_task(struct net_task *task)
 		stream_tell_failed(stream);
 		return;
 	}
-	stream_cork(stream);
 	offer_kept(stream);
 	take_kept_tls(stream);
-	stream_uncork(stream);
+	stream_settle(stream);
 	update_reading(stream);
 }
 
@@ -414,13 +415,12 @@ void stream_go_on(struct stream *stream)
 	stream->waits = false;
 	if (!stream->open || stream->error || stream->going)
 		return;
-	stream_cork(stream);
 	if (stream_has_input(stream))
 		take_kept_tls(stream);
 	else
 		take_encrypted(stream);
 	offer_kept(stream);
-	stream_uncork(stream);
+	stream_settle(stream);
 	if (stream->error)
 		stream_tell_failed(stream);
 	update_reading(stream);
@@ -470,7 +470,6 @@ void stream_close_gently(struct stream *stream)
 {
 	if (!stream->open || stream->going)
 		return;
-	stream_cork(stream);
 	if (stream->tls && stream->secured && !stream->finishing && !stream->error)
 		tls_finish(stream->tls);
 	stream->going = true;

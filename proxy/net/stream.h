@@ -61,7 +61,7 @@ struct stream {
 	struct tls *tls;              // NULL in the clear
 	struct buf kept;              // input not consumed yet
 	struct stream_output *output; // what the kernel did not take; NULL mostly
-	struct net_cork *cork;        // where output gathers; NULL mostly
+	struct net_cork *cork;        // where this turn's output gathers; NULL mostly
 	const char *error;
 	uint64_t bytes_in; // on the wire
 	uint64_t bytes_out;
@@ -130,16 +130,14 @@ static inline bool stream_has_input(const struct stream *stream)
 
 // Does nothing during a TLS handshake, after stream_finish and after a failure.  The
 // bytes leave when the loop's turn ends, together with what other streams have
-// written in it, or as soon as there is more than a page of them.
+// written in it: in as few system calls and segments as possible.
 void stream_write(struct stream *stream, struct str bytes);
 
-// Has all that is written until stream_uncork leave together, in as few system calls
-// and segments as possible.  Only within one callback of the loop.  While a stream's
-// own input is offered, it is corked anyway.
-void stream_cork(struct stream *stream);
-void stream_uncork(struct stream *stream);
+// Has more than a page of them leave now.  After a stream's own input was offered
+// that is done anyway.
+void stream_settle(struct stream *stream);
 
-// Bytes written but not yet taken by the kernel.
+// Bytes written but not taken by the kernel, except what the turn still gathers.
 size_t stream_queued(const struct stream *stream);
 
 // Says that nothing more will be written: once the queue is empty, TLS's

@@ -1,5 +1,5 @@
-// stream_priv.h: what the two files of a stream share: stream.c (its birth, what
-// it reads, its end) and output.c (what it writes), and what net.c calls.
+// stream_priv.h: what the files of a stream share: stream.c (its birth, what
+// it reads, its end), output.c (what it writes) and net.c.
 #ifndef POPGATE_PROXY_NET_STREAM_PRIV_H
 #define POPGATE_PROXY_NET_STREAM_PRIV_H
 
@@ -21,15 +21,13 @@ void stream_break_tls(struct stream *stream);
 
 // ---- output.c -----------------------------------------------------------
 
-// Hands to the kernel what the cork has gathered.  False when the stream is
+// Hands to the kernel what the stream's cork has gathered.  False when the stream is
 // broken.
 bool stream_flush(struct stream *stream);
 
-// The same at once, and gives the cork back; for a stream that closes.
+// The same, and gives the cork back; for one stream, and for all of them.
 void stream_pull_cork(struct stream *stream);
-
-// The same for every stream that has been uncorked; ends a turn of the loop.
-void stream_uncork_all(struct net *net);
+void stream_pull_corks(struct net *net);
 
 void stream_send_fin(struct stream *stream);
 void stream_free_output(struct stream *stream);

@@ -114,7 +114,7 @@ static size_t relay_last(struct session *session, struct str bytes)
 	session->active = net_now(session->house->net);
 	size_t used = pump_last_bytes(&session->down, bytes);
 	on_store_ended(session);
-	stream_uncork(&session->client);
+	stream_settle(&session->client);
 	return used;
 }
 

@@ -178,28 +178,7 @@ static void test_write_when_drained(void **state)
 	WAIT_UNTIL(bench, bench->near.events[STREAM_DRAINED] == 4);
 }
 
-// Corked writes leave as one, when the turn in which they are uncorked ends.
-static void test_cork(void **state)
-{
-	struct bench *bench = *state;
-	int fd = bench_join_socket(bench);
-	char room[64];
-	stream_cork(&bench->near.stream);
-	end_write(&bench->near, STR("one"));
-	end_write(&bench->near, STR("two"));
-	bench_settle(bench);
-	assert_int_equal(recv(fd, room, sizeof(room), MSG_DONTWAIT), -1);
-	end_write(&bench->near, STR("three"));
-	stream_uncork(&bench->near.stream);
-	assert_int_equal(recv(fd, room, sizeof(room), MSG_DONTWAIT), -1);
-	bench_settle(bench);
-	assert_int_equal(recv(fd, room, sizeof(room), 0), 11);
-	assert_memory_equal(room, "onetwothree", 11);
-	stream_uncork(&bench->near.stream); // nothing to uncork
-	close(fd);
-}
-
-// Without a cork, too, what a turn writes leaves at its end, once.
+// What a turn writes leaves at its end, as one.
 static void test_turn_ends(void **state)
 {
 	struct bench *bench = *state;
@@ -216,18 +195,76 @@ static void test_turn_ends(void **state)
 	close(fd);
 }
 
-// More than a page does not wait.
+// More than a page need not wait.
 static void test_much_leaves_at_once(void **state)
 {
 	struct bench *bench = *state;
 	int fd = bench_join_socket(bench);
 	static char room[PATTERN_MAX];
 	end_write(&bench->near, pattern_at(0, 3000));
+	stream_settle(&bench->near.stream);
 	assert_int_equal(recv(fd, room, sizeof(room), MSG_DONTWAIT), -1);
 	end_write(&bench->near, pattern_at(3000, 3000));
+	stream_settle(&bench->near.stream);
 	assert_int_equal(recv(fd, room, 6000, MSG_WAITALL), 6000);
 	assert_true(str_eq((struct str){room, 6000}, pattern_at(0, 6000)));
+	stream_settle(&bench->near.stream); // nothing to settle
 	close(fd);
+}
+
+// A loop that ends has nothing left to say, though it has no next turn.
+static void test_loop_ends(void **state)
+{
+	struct bench *bench = *state;
+	int fd = bench_join_socket(bench);
+	char room[64];
+	end_pause(&bench->near);
+	bench_settle(bench);
+	uv_timer_stop(&bench->ticks.uv);
+	send(fd, "kept", 4, 0);
+	end_write(&bench->near, STR("bye"));
+	net_turn(&bench->net);
+	assert_int_equal(recv(fd, room, sizeof(room), 0), 3);
+	end_write(&bench->near, STR("bye"));
+	net_run(&bench->net);
+	assert_int_equal(recv(fd, room, sizeof(room), 0), 3);
+	timer_set(&bench->ticks, 1);
+	close(fd);
+}
+
+// What was written as a secret is wiped, though the stream has become an ordinary one.
+static void test_secret_is_wiped(void **state)
+{
+	struct bench *bench = *state;
+	int fd = bench_join_socket(bench);
+	bench->near.stream.secret = true;
+	end_write(&bench->near, STR("PASS hunter2"));
+	bench->near.stream.secret = false;
+	end_write(&bench->near, STR("STAT"));
+	assert_memory_equal(bench->net.corks[0].at, "PASS hunter2STAT", 16);
+	bench_settle(bench);
+	assert_memory_equal(bench->net.corks[0].at, (char[16]){0}, 16);
+	close(fd);
+}
+
+// A stream that closes gives back its cork, and the next one has it as new.
+static void test_cork_is_given_back(void **state)
+{
+	struct bench *bench = *state;
+	int fd = bench_join_socket(bench);
+	struct tcp_pair pair = tcp_pair(0);
+	char room[64];
+	end_write(&bench->near, STR("one"));
+	end_close(&bench->near);
+	assert_null(bench->net.corks[0].stream);
+	end_open(&bench->far, pair.a);
+	end_write(&bench->far, STR("two"));
+	bench_settle(bench);
+	assert_int_equal(recv(fd, room, sizeof(room), 0), 3);
+	assert_int_equal(recv(pair.b, room, sizeof(room), 0), 3);
+	assert_memory_equal(room, "two", 3);
+	close(fd);
+	close(pair.b);
 }
 
 // What was written before an end goes out before it, in the same turn.
@@ -290,17 +327,68 @@ static void test_cork_overflows(void **state)
 	struct bench *bench = *state;
 	bench_join(bench);
 	bench->far.is_pattern = bench->near.is_pattern = true;
-	stream_cork(&bench->near.stream);
-	stream_cork(&bench->near.stream);
-	stream_cork(&bench->far.stream);
 	end_write_pattern(&bench->near, 1000);
 	end_write(&bench->near, pattern_at(1000, PATTERN_MAX));
 	end_write(&bench->near, pattern_at(1000 + PATTERN_MAX, PATTERN_MAX));
 	end_write_pattern(&bench->far, 1000);
-	stream_uncork(&bench->far.stream);
-	stream_uncork(&bench->near.stream);
 	WAIT_UNTIL(bench, bench->far.taken == 1000 + 2 * PATTERN_MAX);
 	WAIT_UNTIL(bench, bench->near.taken == 1000);
+}
+
+// Streams that are read in one turn: the first one's reader answers on another, whose
+// peer looks for the answer at each read.
+struct readers {
+	struct stream streams[2 * NET_READS];
+	int fds[2 * NET_READS];
+	struct stream *answering;
+	int peer;
+	int reads, reads_before_answer, closed;
+};
+
+static size_t answer_first(struct stream *stream, struct str bytes)
+{
+	struct readers *readers = stream->context;
+	char next;
+	if (readers->reads++ == 0)
+		stream_write(readers->answering, STR("answer"));
+	if (recv(readers->peer, &next, 1, MSG_PEEK | MSG_DONTWAIT) < 0)
+		readers->reads_before_answer++;
+	return bytes.len;
+}
+
+static void count_reader_closed(struct stream *stream, enum stream_event event)
+{
+	struct readers *readers = stream->context;
+	readers->closed += event == STREAM_CLOSED;
+}
+
+static void open_reader(struct readers *readers, struct bench *bench, int i)
+{
+	static const struct stream_owner owner = {answer_first, count_reader_closed};
+	struct tcp_pair pair = tcp_pair(0);
+	readers->fds[i] = pair.b;
+	stream_open(&readers->streams[i], &bench->net, pair.a, &owner, readers);
+	stream_resume(&readers->streams[i]);
+	assert_int_equal(write(pair.b, "x", 1), 1);
+}
+
+// An answer does not wait for all who have sent something, though they say nothing.
+static void test_many_reads(void **state)
+{
+	struct bench *bench = *state;
+	static struct readers readers;
+	readers = (struct readers){.peer = bench_join_socket(bench)};
+	readers.answering = &bench->near.stream;
+	for (int i = 0; i < 2 * NET_READS; i++)
+		open_reader(&readers, bench, i);
+	WAIT_UNTIL(bench, readers.reads == 2 * NET_READS);
+	assert_int_equal(readers.reads_before_answer, NET_READS);
+	for (int i = 0; i < 2 * NET_READS; i++) {
+		stream_close(&readers.streams[i]);
+		close(readers.fds[i]);
+	}
+	WAIT_UNTIL(bench, readers.closed == 2 * NET_READS);
+	close(readers.peer);
 }
 
 static void test_refused(void **state)
@@ -385,11 +473,14 @@ int main(void)
 	    ALL_ROWS(test_paused_is_read_once),
 	    ALL_ROWS(test_drained),
 	    ALL_ROWS(test_write_when_drained),
-	    CLEAR_ROWS(test_cork),
 	    CLEAR_ROWS(test_turn_ends),
 	    CLEAR_ROWS(test_much_leaves_at_once),
 	    CLEAR_ROWS(test_turn_ends_with_the_stream),
+	    CLEAR_ROWS(test_loop_ends),
+	    CLEAR_ROWS(test_secret_is_wiped),
+	    CLEAR_ROWS(test_cork_is_given_back),
 	    ROW(test_crowd, clear_accepting),
+	    ROW(test_many_reads, clear_accepting),
 	    ALL_ROWS(test_cork_overflows),
 	    ROW(test_refused, clear_connecting),
 	    ROW(test_refused_at_once, clear_connecting),
