@@ -3,9 +3,16 @@
 
 #include "proxy/base/addr.h"
 
+static struct str without_last_dot(struct str name)
+{
+	bool has_dot = name.len > 1 && name.at[name.len - 1] == '.';
+	return str_take(name, name.len - has_dot);
+}
+
 enum tls_match tls_name_match(struct str pattern, struct str name)
 {
 	struct str label, rest;
+	name = without_last_dot(name);
 	if (str_eq_nocase(pattern, name))
 		return TLS_MATCH_exact;
 	bool fits = pattern.len > 2 && pattern.at[0] == '*' && pattern.at[1] == '.' &&
@@ -23,6 +30,7 @@ static bool is_host_char(char c)
 bool tls_name_is_host(struct str name)
 {
 	struct addr addr;
+	name = without_last_dot(name);
 	for (size_t i = 0; i < name.len; i++)
 		if (!is_host_char(name.at[i]))
 			return false;

@@ -72,7 +72,9 @@ ONLY_P256 = ["-sigalgs", "ECDSA+SHA256:RSA-PSS+SHA256:RSA+SHA256"]
     ("unknown.test", [], "first"),
     ("unknown.test", [TLS13, *ONLY_RSA], "first-rsa"),
     ("z.y.b.test", [], "first"),
-    ("b.test.", [], "first"),
+    ("b.test.", [], "wild"),
+    ("x.b.test.", [], "exact"),
+    ("b.test..", [], "first"),
     ("", [TLS13, *ONLY_RSA], "first-rsa"),
     ("", [], "first"),
 ])
@@ -94,7 +96,8 @@ def serving(start: Start, certificates: Certificates, sections: dict[str, Config
 
 
 @pytest.mark.parametrize(("name", "known"), [("b.test", True), ("Y.B.Test", True), ("unknown.test", False),
-                                             ("b.test.", False), ("127.0.0.1", False), ("*.b.test", False), ("", True)])
+                                             ("b.test.", True), ("b.test..", False), ("127.0.0.1", False),
+                                             ("*.b.test", False), ("", True)])
 @pytest.mark.parametrize("listener", ["pop3s", "pop3"])
 def test_unknown_names_are_refused_where_the_listener_says_so(start: Start, certificates: Certificates,
                                                               sections: dict[str, Config], name: str, known: bool,
@@ -110,8 +113,8 @@ def test_unknown_names_are_refused_where_the_listener_says_so(start: Start, cert
         assert closed["why"] == f'no certificate has the name "{name}"'
 
 
-@pytest.mark.parametrize(("name", "wanted"), [("x.b.test", "exact"), ("Y.B.Test", "wild"), ("unknown.test", "first"),
-                                              ("", "first")])
+@pytest.mark.parametrize(("name", "wanted"), [("x.b.test", "exact"), ("Y.B.Test", "wild"), ("b.test.", "wild"),
+                                              ("unknown.test", "first"), ("", "first")])
 @pytest.mark.parametrize("listener", ["pop3s", "pop3"])
 def test_the_closing_line_names_what_was_asked_for_and_served(serving: Popgate, name: str, wanted: str,
                                                               listener: str) -> None:

@@ -58,8 +58,8 @@ def backend_of(gate: Popgate, mode: str, name: str | None) -> str:
 def test_a_session_has_the_backend_of_the_name_that_its_client_asks_for(start: Start, config: Config,
                                                                         mode: str) -> None:
     gate = start(config)
-    wanted = {"a.test": "other", "A.Test": "other", "y.b.test": "other", "x.b.test": "store", "X.B.test": "store",
-              "b.test": "store", "z.y.b.test": "store", "unknown.test": "store", None: "store"}
+    wanted = {"a.test": "other", "A.Test": "other", "a.test.": "other", "y.b.test": "other", "x.b.test": "store",
+              "X.B.test": "store", "b.test": "store", "z.y.b.test": "store", "unknown.test": "store", None: "store"}
     assert {name: backend_of(gate, mode, name) for name in wanted} == wanted
 
 
@@ -134,7 +134,8 @@ def test_explain_says_where_the_name_leads(config: Config, workdir: Path, name: 
 
 
 @pytest.mark.parametrize(("name", "refused"), [
-    ("localhost", False), ("LocalHost", False), ("unknown.test", True), ("localhost.", True), (None, False)])
+    ("localhost", False), ("LocalHost", False), ("unknown.test", True), ("localhost.", False),
+    ("localhost..", True), (None, False)])
 def test_explain_says_that_an_unknown_name_is_refused(config: Config, workdir: Path, name: str | None,
                                                       refused: bool) -> None:
     config["defaults"]["unknown_names"] = "refuse"
