@@ -49,10 +49,13 @@ void stream_break(struct stream *stream, const char *error)
 		net_defer(stream->net, &stream->task);
 }
 
+// What an alert meets on its way out is not why it was sent.
 void stream_break_tls(struct stream *stream)
 {
+	const char *error = stream->error;
 	if (stream->cork)
 		stream_flush(stream);
+	stream->error = error;
 	stream_break(stream, tls_error(stream->tls));
 }
 

@@ -194,6 +194,21 @@ static void note_error(struct tls *tls)
 		tls->error = error;
 }
 
+// Debian's BoringSSL has a word for whatever it refuses, until it has chosen a suite, but
+// for the server name.
+static bool is_name_malformed(const struct tls *tls)
+{
+	return tls->server && !tls->fed_end && !stream_error(tls->stream) &&
+	       SSL_in_init(tls->ssl) && !SSL_get_pending_cipher(tls->ssl);
+}
+
+static const char *wordless_error(const struct tls *tls)
+{
+	if (is_name_malformed(tls))
+		return "the server name (SNI) in the client's first message is malformed";
+	return tls->fed_end ? "the peer went away" : "the connection broke";
+}
+
 static enum tls_result result_of(struct tls *tls, int returned)
 {
 	switch (SSL_get_error(tls->ssl, returned)) {
@@ -202,7 +217,7 @@ static enum tls_result result_of(struct tls *tls, int returned)
 	case SSL_ERROR_WANT_PRIVATE_KEY_OPERATION: return TLS_WAITS;
 	case SSL_ERROR_ZERO_RETURN: return TLS_ENDED;
 	case SSL_ERROR_SYSCALL:
-		tls->error = tls->fed_end ? "the peer went away" : "the connection broke";
+		tls->error = wordless_error(tls);
 		return tls->fed_end ? TLS_ENDED : TLS_FAILED;
 	default: note_error(tls); return TLS_FAILED;
 	}

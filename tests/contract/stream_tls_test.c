@@ -1,6 +1,7 @@
 // stream_tls_test.c: proxy/net/stream.h on real connections: going over to TLS,
 // broken records and refused certificates.
 #include <stdio.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "proxy/net/watch.h"
@@ -370,6 +371,50 @@ static void test_not_tls_at_all(void **state)
 	close(fd);
 }
 
+// A hello of TLS 1.2 that asks for the name "a\0b".
+static const char malformed_hello[] = "\x16\3\1\0\x3f\1\0\0\x3b\3\3"
+                                      "abcdefghijklmnopqrstuvwxyz012345\0"
+                                      "\0\2\xc0\x2b\1\0"
+                                      "\0\x10\0\0\0\x0c\0\x0a\0\0\7"
+                                      "a\0b.tes";
+
+static int send_malformed_hello(struct bench *bench)
+{
+	int fd = bench_join_socket(bench);
+	ssize_t len = sizeof(malformed_hello) - 1;
+	end_secure(&bench->near);
+	assert_int_equal(write(fd, malformed_hello, (size_t)len), len);
+	return fd;
+}
+
+static void check_malformed_name_told(struct bench *bench)
+{
+	WAIT_UNTIL(bench, bench->near.events[STREAM_FAILED]);
+	assert_non_null(strstr(bench->near.error, "server name (SNI)"));
+}
+
+// What was refused is told, whatever the client does next.
+static void test_malformed_name_and_stay(void **state)
+{
+	int fd = send_malformed_hello(*state);
+	check_malformed_name_told(*state);
+	close(fd);
+}
+
+static void test_malformed_name_and_end(void **state)
+{
+	int fd = send_malformed_hello(*state);
+	shutdown(fd, SHUT_WR);
+	check_malformed_name_told(*state);
+	close(fd);
+}
+
+static void test_malformed_name_and_reset(void **state)
+{
+	tcp_reset(send_malformed_hello(*state));
+	check_malformed_name_told(*state);
+}
+
 static void test_peer_leaves_handshake(void **state)
 {
 	struct bench *bench = *state;
@@ -514,6 +559,9 @@ int main(void)
 	    SECURE_ROWS(test_split_at_every_byte),
 	    SECURE_ROWS(test_changed_record),
 	    SECURE_ROWS(test_not_tls_at_all),
+	    ROW(test_malformed_name_and_stay, secure_accepting),
+	    ROW(test_malformed_name_and_end, secure_accepting),
+	    ROW(test_malformed_name_and_reset, secure_accepting),
 	    SECURE_ROWS(test_peer_leaves_handshake),
 	    SECURE_ROWS(test_refused_certificate),
 	    SECURE_ROWS(test_accepted_certificate),

@@ -1,6 +1,7 @@
 """What the log says of a handshake that failed: a sentence, and behind it the word that BoringSSL has for it."""
 
 import re
+import socket
 import ssl
 import struct
 import subprocess
@@ -73,6 +74,37 @@ def test_of_what_is_no_hello(start: Start, certificates: Certificates, sent: byt
         client.send(sent)
         client.read_to_end()
     assert why(gate) in wanted
+
+
+def hello(server_names: bytes) -> bytes:
+    """A first message of TLS 1.2 with this list of names."""
+    extension = struct.pack("!HHH", 0, len(server_names) + 2, len(server_names)) + server_names
+    body = (b"\x03\x03" + bytes(32) + b"\0" + b"\0\2\xc0\x2b" + b"\1\0" + struct.pack("!H", len(extension)) + extension)
+    return struct.pack("!BHHI", 22, 0x301, len(body) + 4, 1 << 24 | len(body)) + body
+
+
+def name(text: bytes) -> bytes:
+    return struct.pack("!BH", 0, len(text)) + text
+
+
+@pytest.mark.parametrize(("names", "alert"), [
+    (b"", 50), (name(b"a.test")[:-1], 50), (name(b"a.test") + name(b"b.test"), 50), (name(b""), 112),
+    (name(b"a\0.test"), 112), (name(256 * b"a"), 112), (b"\1" + name(b"a.test")[1:], 112),
+], ids=["none", "cut off", "two", "empty", "NUL", "long", "of another type"])
+@pytest.mark.parametrize("unknown_names", ["serve", "refuse"])
+@pytest.mark.parametrize("ends", [True, False], ids=["ends", "stays"])
+def test_of_a_malformed_server_name(start: Start, certificates: Certificates, names: bytes, alert: int,
+                                    unknown_names: str, ends: bool) -> None:
+    gate = begin(start, certificates, unknown_names=unknown_names)
+    with Raw(gate.port("pop3s")) as client:
+        client.send(hello(names))
+        if ends:
+            client.socket.shutdown(socket.SHUT_WR)
+        assert client.read_to_end() == struct.pack("!BHHBB", 21, 0x301, 2, 2, alert)
+    assert why(gate) in (
+        "the server name (SNI) in the client's first message is malformed",
+        "an extension that the client sent is malformed, most likely the server name (SNI) "
+        "(ERROR_PARSING_EXTENSION)")  # in newer versions of BoringSSL
 
 
 @pytest.mark.parametrize(("alert", "wanted"), [
