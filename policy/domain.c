@@ -51,8 +51,8 @@ static bool is_number(struct str label)
 	return label.len;
 }
 
-// No top-level domain is a number; what ends in one is an address.
-static bool is_name(struct str name, struct text *why)
+// No top-level domain is a number; what ends in one is an address, or was to be one.
+static bool is_name(struct str name, const char *of_number, struct text *why)
 {
 	struct str label = {0};
 	bool more = true, sound = name.len <= DOMAIN_MAX;
@@ -64,7 +64,7 @@ static bool is_name(struct str name, struct text *why)
 	}
 	if (!sound || !is_number(label))
 		return sound;
-	text_addf(why, "it ends in a number; addresses have the kind ip");
+	text_addf(why, "it ends in a number; %s", of_number);
 	return false;
 }
 
@@ -104,10 +104,8 @@ static struct str without_last_dot(struct str name)
 	return str_take(name, name.len - (name.len > 1 && name.at[name.len - 1] == '.'));
 }
 
-static char *read_name(struct str text, struct text *why)
+static char *read_name(struct str text, const char *of_number, struct text *why)
 {
-	if (is_pattern(text, why))
-		return NULL;
 	if (str_has_control(text)) { // NUL would end the text for libidn2
 		text_addf(why, "it has a control character");
 		return NULL;
@@ -116,20 +114,37 @@ static char *read_name(struct str text, struct text *why)
 	if (!name)
 		return NULL;
 	name[without_last_dot(str_of(name)).len] = '\0';
-	if (!is_name(str_of(name), why)) {
+	if (!is_name(str_of(name), of_number, why)) {
 		free(name);
 		return NULL;
 	}
 	return name;
 }
 
+static void tell(struct str text, const char *reason, struct text *why)
+{
+	text_addf(why, "%s is no name: %s", shown(text).at, reason);
+}
+
 char *domain_read(struct str text, struct text *why)
 {
 	char room[256];
 	struct text reason = TEXT(room);
-	char *name = read_name(text, &reason);
+	char *name = is_pattern(text, &reason)
+	                 ? NULL
+	                 : read_name(text, "addresses have the kind ip", &reason);
 	if (!name)
-		text_addf(why, "%s is no name: %s", shown(text).at, room);
+		tell(text, room, why);
+	return name;
+}
+
+char *domain_read_host(struct str text, struct text *why)
+{
+	char room[256];
+	struct text reason = TEXT(room);
+	char *name = read_name(text, "only addresses do, and it is none", &reason);
+	if (!name)
+		tell(text, room, why);
 	return name;
 }
 

@@ -1,10 +1,10 @@
 // domain.h: names of the DNS: read as an administrator writes them, and one
 // found below another.
 //
-// Used by rules (`domain`, `host`) when they are read, and by the judgement for
-// each reverse name.  Names are kept as the DNS has them: small letters, labels
-// of other scripts as A-labels ("xn--..."), no dot at the end.  No resolver is
-// asked.
+// Used by rules (`domain`, `host`) when they are read, by the judgement for each
+// reverse name, and by `popgate cert` for the names of certificates.  Names are kept as the DNS has
+// them: small letters, labels of other scripts as A-labels ("xn--..."), no dot at the end.  No
+// resolver is asked.
 //
 // Labels of other scripts go through IDNA 2008 with the mappings of UTS 46
 // (libidn2), as in a browser.  A name that is ASCII already is taken as it
@@ -20,6 +20,9 @@ enum { DOMAIN_MAX = 253, DOMAIN_LABEL_MAX = 63 };
 // is none: no labels of letters, digits, "-" and "_", too long (RFC 1035
 // section 2.3.4), an address or a pattern.
 char *domain_read(struct str text, struct text *why);
+
+// The same of one host by itself, in words that are not those of rules.
+char *domain_read_host(struct str text, struct text *why);
 
 // Whether `name`, in either case and with or without a dot at its end, is the
 // domain itself or lies below it: mail.example.org below example.org, and not

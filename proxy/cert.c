@@ -128,7 +128,7 @@ char *cert_read_name(const char *given, struct text *why)
 		    why, "a wildcard stands for the whole first label alone, as in *.example.org");
 		return NULL;
 	}
-	char *domain = domain_read(text, why);
+	char *domain = domain_read_host(text, why);
 	if (!domain)
 		return NULL;
 	text_add(&name, str_of(domain));

@@ -163,6 +163,18 @@ def test_what_may_not_stand_in_a_certificate_is_refused(workdir: Path, row: str)
     assert words in complaint("request", *arguments, "--key", "new.key", "--request", "new.csr", cwd=workdir)
 
 
+@pytest.mark.parametrize("name, reason", [
+    ("999.1.1.1", "it ends in a number; only addresses do, and it is none"),
+    ("..", "it has an empty label; there is one dot between two labels"),
+    (".a.net", "it has an empty label; there is one dot between two labels"),
+    ("*.a..net", "it has an empty label; there is one dot between two labels"),
+])
+@pytest.mark.parametrize("option", ["--common-name", "--name"])
+def test_of_what_is_no_name_the_reason_is_told(workdir: Path, option: str, name: str, reason: str) -> None:
+    said = complaint("request", option, name, "--key", "new.key", "--request", "new.csr", cwd=workdir)
+    assert said == f'popgate: "{name.removeprefix("*.")}" is no name: {reason}\n'
+
+
 def test_a_name_too_long_for_the_common_name_is_asked_for_as_a_name_alone(workdir: Path) -> None:
     name = "a." * 60 + "example"
     do("request", "--name", name, "--key", "new.key", "--request", "new.csr", cwd=workdir)

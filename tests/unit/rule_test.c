@@ -322,6 +322,36 @@ static void test_find_domain(void **state)
 	assert_null(domain_find(domains, NUM(domains), longest));
 }
 
+static const struct {
+	const char *name, *read, *reason;
+} hosts[] = {
+    {"Mail.Example.org.", "mail.example.org", ""},
+    {"m\xc3\xbcller.example", "xn--mller-kva.example", ""},
+    {"999.1.1.1", NULL,
+        "\"999.1.1.1\" is no name: it ends in a number; only addresses do, and it is none"},
+    {"..", NULL, "\"..\" is no name: it has an empty label; there is one dot between two labels"},
+    {".a.example", NULL,
+        "\".a.example\" is no name: it has an empty label; there is one dot "
+        "between two labels"},
+    {"*.a.example", NULL,
+        "\"*.a.example\" is no name: \"*\" has other characters than letters, digits, - and _"},
+};
+
+// No host is told how to write a rule.
+static void test_hosts(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < NUM(hosts); i++) {
+		char room[512] = "";
+		struct text why = TEXT(room);
+		struct str row = str_of(hosts[i].name);
+		char *read = domain_read_host(row, &why);
+		check(row, !read == !hosts[i].read && (!read || !strcmp(read, hosts[i].read)));
+		check_str(row, text_str(&why), str_of(hosts[i].reason));
+		free(read);
+	}
+}
+
 static void check_name(struct str name, bool sound)
 {
 	char room[512];
@@ -359,6 +389,7 @@ int main(void)
 	    cmocka_unit_test(test_many_arguments),
 	    cmocka_unit_test(test_containments),
 	    cmocka_unit_test(test_find_domain),
+	    cmocka_unit_test(test_hosts),
 	    cmocka_unit_test(test_long_names),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
