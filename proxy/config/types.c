@@ -262,6 +262,16 @@ static bool is_host(struct str s)
 	return s.len >= 1 && s.len <= 253 && s.at[0] != '-' && s.at[0] != '.';
 }
 
+// What a name with letters beyond ASCII lacks; the DNS has none of them (RFC 5890).
+static const char *script_hint(struct str name)
+{
+	for (size_t i = 0; i < name.len; i++)
+		if ((unsigned char)name.at[i] >= 0x80)
+			return "; write labels of other scripts as the DNS has them (xn--...), "
+			       "which the program idn2 prints";
+	return "";
+}
+
 static bool is_port(struct str s)
 {
 	uint64_t port;
@@ -280,8 +290,9 @@ static bool check_server(struct str item, struct text *why)
 		    shown(item).at, STR_ARG(item));
 	else
 		text_addf(why,
-		    "%s is not host:port, such as mail.example.org:995 or \"[2001:db8::1]:995\"",
-		    shown(item).at);
+		    "%s is not host:port, such as mail.example.org:995 or "
+		    "\"[2001:db8::1]:995\"%s",
+		    shown(item).at, script_hint(item));
 	return false;
 }
 
@@ -289,7 +300,8 @@ static bool check_host(struct str item, struct text *why)
 {
 	bool sound = is_host(item);
 	if (!sound)
-		text_addf(why, "%s is not a host name, such as mail.example.org", shown(item).at);
+		text_addf(why, "%s is not a host name, such as mail.example.org%s", shown(item).at,
+		    script_hint(item));
 	return sound;
 }
 
@@ -308,8 +320,8 @@ static bool check_server_name(struct str item, struct text *why)
 	if (!sound)
 		text_addf(why,
 		    "%s is no name that a client can ask for, such as pop.example.org or "
-		    "*.example.org",
-		    shown(name).at);
+		    "*.example.org%s",
+		    shown(name).at, script_hint(name));
 	return sound;
 }
 

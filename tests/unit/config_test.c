@@ -25,6 +25,10 @@
 #define LISTENER HEAD "  a: { bind: [\"127.0.0.1:0\"], tls: implicit, backend: store, "
 #define SOUND LISTENER "}\n"
 
+#define IN_XN                                                                                      \
+	"; write labels of other scripts as the DNS has them (xn--...), which the program idn2 "   \
+	"prints"
+
 #define ASKING "client_certs: optional, client_ca: ca.pem, "
 
 // The same for a backend, in line 2.
@@ -318,6 +322,14 @@ static const struct {
            "in all\n"},
     {LISTENER "ntlm_services: [\"a b\"] }\n",
         AT "6:78: ntlm_services: \"a b\" is not a host name, such as mail.example.org\n"},
+    {LISTENER "public_names: [m\xc3\xbcnchen.example] }\n",
+        AT "6:77: public_names: \"m\xc3\xbcnchen.example\" is not a host name, such as "
+           "mail.example.org" IN_XN "\n"},
+    {LISTENER "public_names: [xn--mnchen-3ya.example, \"a b\"] }\n",
+        AT "6:101: public_names: \"a b\" is not a host name, such as mail.example.org\n"},
+    {LISTENER "server_names: [\"*.m\xc3\xbcnchen.example at store\"] }\n",
+        AT "6:77: server_names: \"*.m\xc3\xbcnchen.example\" is no name that a client can ask "
+           "for, such as pop.example.org or *.example.org" IN_XN "\n"},
     {LISTENER "login: [] }\n",
         AT "6:69: login: without a method nobody could log in; the usual one is [basic-tls]\n"},
     {LISTENER "greeting: \"<1@x>\" }\n", AT "6:72: greeting: leave out \"<\", which clients take "
@@ -538,6 +550,9 @@ static const struct {
                     "\"[2001:db8::1]:995\""},
     {"::1:110", "\"::1:110\" is not host:port, such as mail.example.org:995 or "
                 "\"[2001:db8::1]:995\""},
+    {"m\xc3\xbcnchen.example:110",
+        "\"m\xc3\xbcnchen.example:110\" is not host:port, such as mail.example.org:995 or "
+        "\"[2001:db8::1]:995\"" IN_XN},
     {"a b:110", "\"a b:110\" is not host:port, such as mail.example.org:995 or "
                 "\"[2001:db8::1]:995\""},
 };
