@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "proxy/verbs.h"
+
 struct row {
 	const char *name;
 	const char *detail;
@@ -17,6 +19,7 @@ struct row {
 struct option_row {
 	struct row row;
 	unsigned verbs; // those that take it
+	size_t most;    // how often it may be given
 };
 
 #define COMMAND(name, arguments, sentence, function) {#name, arguments, sentence},
@@ -38,10 +41,11 @@ static const struct row user_verbs[] = {
 #undef USER_VERB
 
 #define ON(verb) (1u << USER_VERB_##verb)
-#define USER_OPTION(name, option, argument, verbs, sentence) {{option, argument, sentence}, verbs},
+#define USER_OPTION(name, option, argument, verbs, sentence)                                       \
+	{{option, argument, sentence}, verbs, 1},
 static const struct option_row user_options[] = {
 #include "proxy/user_options.def"
-    {{0}, 0}};
+    {{0}, 0, 0}};
 #undef USER_OPTION
 #undef ON
 
@@ -59,10 +63,10 @@ static const struct row cert_verbs[] = {
 
 #define ON(verb) (1u << CERT_VERB_##verb)
 #define CERT_OPTION(name, option, argument, most, verbs, sentence)                                 \
-	{{option, argument, sentence}, verbs},
+	{{option, argument, sentence}, verbs, most},
 static const struct option_row cert_options[] = {
 #include "proxy/cert_options.def"
-    {{0}, 0}};
+    {{0}, 0, 0}};
 #undef CERT_OPTION
 #undef ON
 
@@ -194,11 +198,13 @@ static void print_verb_row(const struct row *row, const char *macro)
 	    row->sentence);
 }
 
-static void print_takers(const struct row *verbs, unsigned takers)
+static void print_bounds(const struct row *verbs, const struct option_row *option)
 {
 	const char *before = "For ";
+	if (option->most > 1)
+		printf("At most %zu times.\n", option->most);
 	for (size_t i = 0; verbs[i].name; i++)
-		if (takers & 1u << i) {
+		if (option->verbs & 1u << i) {
 			printf("%s%s", before, verbs[i].name);
 			before = ", ";
 		}
@@ -213,7 +219,7 @@ static void print_verbs(const struct row *verbs, const struct option_row *option
 	puts(".El\n.Pp\nand its options:\n.Bl -tag -width Ds");
 	for (; options->row.name; options++) {
 		print_verb_row(&options->row, "Fl -");
-		print_takers(verbs, options->verbs);
+		print_bounds(verbs, options);
 	}
 	puts(".El");
 }

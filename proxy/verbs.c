@@ -32,6 +32,15 @@ static bool find_verb(const struct verbs *verbs, const char *name, size_t *out)
 	return false;
 }
 
+static int too_often(const struct verbs *verbs, size_t most, const char *written)
+{
+	char what[64];
+	if (most == 1)
+		return usage(verbs, "given twice:", written);
+	snprintf(what, sizeof(what), "given more than %zu times:", most);
+	return usage(verbs, what, written);
+}
+
 static int take_option(const struct verbs *verbs, size_t which, struct verbs_call *call)
 {
 	const struct verbs_option *option = &verbs->options[which];
@@ -41,7 +50,7 @@ static int take_option(const struct verbs *verbs, size_t which, struct verbs_cal
 	if (!(option->verbs & 1u << call->verb))
 		return usage(verbs, "this verb does not take", written);
 	if (values->num == option->most)
-		return usage(verbs, option->most > 1 ? "too often:" : "given twice:", written);
+		return too_often(verbs, option->most, written);
 	values->at[values->num++] = optarg ? optarg : "";
 	return 0;
 }
@@ -100,8 +109,11 @@ int verbs_read(const struct verbs *verbs, int argc, char **argv, struct verbs_ca
 static void print_option(const struct verbs *verbs, const struct verbs_option *option)
 {
 	const char *before = " ";
-	printf("  --%s%s%s\n      %s For", option->name, option->argument[0] ? " " : "",
+	printf("  --%s%s%s\n      %s", option->name, option->argument[0] ? " " : "",
 	    option->argument, option->sentence);
+	if (option->most > 1)
+		printf(" At most %zu times.", option->most);
+	printf(" For");
 	for (size_t i = 0; i < verbs->num_verbs; i++)
 		if (option->verbs & 1u << i) {
 			printf("%s%s", before, verbs->verbs[i].name);

@@ -190,11 +190,18 @@ def test_a_name_too_long_for_the_common_name_is_asked_for_as_a_name_alone(workdi
     (["request", "--nonsense"], "unknown option --nonsense"),
     (["request", "--key"], "an argument is missing after --key"),
     (["request", "--key", "a", "--key", "b"], "given twice: --key"),
+    (["request", *65 * ["--name", "a.example"]], "given more than 64 times: --name"),
     (["request", "x"], "needless argument x"),
 ])
 def test_a_wrong_command_line_is_told_so(workdir: Path, arguments: list[str], words: str) -> None:
     said = complaint(*arguments, cwd=workdir, status=2)
     assert words in said and said.endswith("; see `popgate cert help`\n")
+
+
+def test_how_often_an_option_may_be_given_is_said(workdir: Path) -> None:
+    sixty_four = [word for i in range(64) for word in ("--name", f"{i}.example")]
+    do("request", *sixty_four, "--key", "new.key", "--request", "new.csr", cwd=workdir)
+    assert "may be given again. At most 64 times. For request" in do("help", cwd=workdir)
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["-h"], ["request", "--help"], ["install", "-h"]])
