@@ -189,9 +189,10 @@ void tls_feed_end(struct tls *tls)
 // Who has found the reason before BoringSSL knows it best.
 static void note_error(struct tls *tls)
 {
+	bool by_key = tls->key_advice && tls_failed_by_key();
 	const char *error = tls->server ? tls_last_error_of_client() : tls_last_error();
 	if (!tls->error)
-		tls->error = error;
+		tls->error = by_key ? tls->key_advice : error;
 }
 
 // Debian's BoringSSL has a word for whatever it refuses, until it has chosen a suite, but

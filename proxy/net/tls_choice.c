@@ -18,33 +18,44 @@
 
 enum { ALGORITHMS_MAX = 8 };
 
-// Ended by 0.
+// Algorithms are ended by 0.
 struct key_kind {
 	int type;
 	int curve; // NID_undef: it has none
 	int auth;  // what stands in the cipher suites of TLS 1.2
 	uint16_t in_tls13[ALGORITHMS_MAX], in_tls12[ALGORITHMS_MAX];
+	uint16_t by_sha1;   // in TLS 1.2 where it is allowed; 0: none
+	const char *advice; // where a client cannot use the certificate's key, but this one
 };
+
+#define ADVICE(key)                                                                                \
+	"the client cannot use a key of the kind that the certificate has; serve one with " key    \
+	" beside it, which the client can use"
 
 #define PKCS1 SSL_SIGN_RSA_PKCS1_SHA256, SSL_SIGN_RSA_PKCS1_SHA384, SSL_SIGN_RSA_PKCS1_SHA512
 #define PSS SSL_SIGN_RSA_PSS_RSAE_SHA256, SSL_SIGN_RSA_PSS_RSAE_SHA384, SSL_SIGN_RSA_PSS_RSAE_SHA512
 #define ECDSA                                                                                      \
 	SSL_SIGN_ECDSA_SECP256R1_SHA256, SSL_SIGN_ECDSA_SECP384R1_SHA384,                          \
-	    SSL_SIGN_ECDSA_SECP521R1_SHA512, SSL_SIGN_ECDSA_SHA1
+	    SSL_SIGN_ECDSA_SECP521R1_SHA512
 
 static const struct key_kind kinds[] = {
-    {EVP_PKEY_EC, NID_X9_62_prime256v1, NID_auth_ecdsa, {SSL_SIGN_ECDSA_SECP256R1_SHA256}, {ECDSA}},
-    {EVP_PKEY_EC, NID_secp384r1, NID_auth_ecdsa, {SSL_SIGN_ECDSA_SECP384R1_SHA384}, {ECDSA}},
-    {EVP_PKEY_EC, NID_secp521r1, NID_auth_ecdsa, {SSL_SIGN_ECDSA_SECP521R1_SHA512}, {ECDSA}},
-    {EVP_PKEY_ED25519, NID_undef, NID_auth_ecdsa, {SSL_SIGN_ED25519}, {SSL_SIGN_ED25519}},
-    {EVP_PKEY_RSA, NID_undef, NID_auth_rsa, {PSS}, {PSS, PKCS1, SSL_SIGN_RSA_PKCS1_SHA1}},
+    {EVP_PKEY_EC, NID_X9_62_prime256v1, NID_auth_ecdsa, {SSL_SIGN_ECDSA_SECP256R1_SHA256}, {ECDSA},
+        SSL_SIGN_ECDSA_SHA1, ADVICE("an ECDSA key (P-256)")},
+    {EVP_PKEY_EC, NID_secp384r1, NID_auth_ecdsa, {SSL_SIGN_ECDSA_SECP384R1_SHA384}, {ECDSA},
+        SSL_SIGN_ECDSA_SHA1, ADVICE("an ECDSA key (P-384)")},
+    {EVP_PKEY_EC, NID_secp521r1, NID_auth_ecdsa, {SSL_SIGN_ECDSA_SECP521R1_SHA512}, {ECDSA},
+        SSL_SIGN_ECDSA_SHA1, ADVICE("an ECDSA key (P-521)")},
+    {EVP_PKEY_ED25519, NID_undef, NID_auth_ecdsa, {SSL_SIGN_ED25519}, {SSL_SIGN_ED25519}, 0,
+        ADVICE("an Ed25519 key")},
+    {EVP_PKEY_RSA, NID_undef, NID_auth_rsa, {PSS}, {PSS, PKCS1}, SSL_SIGN_RSA_PKCS1_SHA1,
+        ADVICE("an RSA key")},
 };
 
 // What is looked at of a hello, read once.
 struct wanted {
 	struct str name;
 	const SSL *ssl;
-	bool is_tls13;
+	bool is_tls13, may_use_sha1;
 	CBS algorithms, suites;
 };
 
@@ -91,6 +102,13 @@ static bool has_number(CBS numbers, uint16_t wanted)
 	return false;
 }
 
+static bool is_sha1_allowed(const struct tls *tls)
+{
+	const struct tls_strength *strength =
+	    tls->exception ? tls->exception : &tls->server->strength;
+	return strength->profile == TLS_PROFILE_legacy;
+}
+
 static struct wanted wanted_by(const SSL_CLIENT_HELLO *hello)
 {
 	const char *name = SSL_get_servername(hello->ssl, TLSEXT_NAMETYPE_host_name);
@@ -100,6 +118,7 @@ static struct wanted wanted_by(const SSL_CLIENT_HELLO *hello)
 	    .is_tls13 = has_number(numbers_in(hello, TLSEXT_TYPE_supported_versions, true),
 	                    TLS1_3_VERSION) &&
 	                SSL_get_max_proto_version(hello->ssl) >= TLS1_3_VERSION,
+	    .may_use_sha1 = is_sha1_allowed(tls_of(hello->ssl)),
 	    .algorithms = numbers_in(hello, TLSEXT_TYPE_signature_algorithms, false),
 	};
 	CBS_init(&wanted.suites, hello->cipher_suites, hello->cipher_suites_len);
@@ -130,6 +149,12 @@ static bool has_suite(const struct wanted *wanted, int auth)
 }
 
 // Who says nothing of signatures, before TLS 1.3, is one of old who knows SHA-1.
+static bool takes_sha1(const struct wanted *wanted, const struct key_kind *kind)
+{
+	return wanted->may_use_sha1 && kind->by_sha1 &&
+	       (!CBS_len(&wanted->algorithms) || has_number(wanted->algorithms, kind->by_sha1));
+}
+
 static bool can_use(const struct wanted *wanted, const struct key_kind *kind)
 {
 	if (!kind)
@@ -137,7 +162,18 @@ static bool can_use(const struct wanted *wanted, const struct key_kind *kind)
 	if (wanted->is_tls13)
 		return has_one_of(wanted->algorithms, kind->in_tls13);
 	return has_suite(wanted, kind->auth) &&
-	       (!CBS_len(&wanted->algorithms) || has_one_of(wanted->algorithms, kind->in_tls12));
+	       (takes_sha1(wanted, kind) || has_one_of(wanted->algorithms, kind->in_tls12));
+}
+
+const char *tls_advise_key(const SSL_CLIENT_HELLO *hello, const struct tls_certificate *certificate)
+{
+	struct wanted wanted = wanted_by(hello);
+	if (can_use(&wanted, kind_of(certificate->key)))
+		return NULL;
+	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
+		if (can_use(&wanted, &kinds[i]))
+			return kinds[i].advice;
+	return NULL;
 }
 
 // ---- the choice ---------------------------------------------------------

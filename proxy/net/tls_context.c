@@ -47,6 +47,15 @@ const char *tls_last_error_of_client(void)
 	return sentence ? sentence : word;
 }
 
+bool tls_failed_by_key(void)
+{
+	uint32_t error = ERR_peek_last_error();
+	int reason = ERR_GET_REASON(error);
+	return ERR_GET_LIB(error) == ERR_LIB_SSL &&
+	       (reason == SSL_R_NO_SHARED_CIPHER || reason == SSL_R_WRONG_CURVE ||
+	           reason == SSL_R_NO_COMMON_SIGNATURE_ALGORITHMS);
+}
+
 const char *tls_plain_alert(struct str read)
 {
 	enum { RECORD = 7, DESCRIPTION = 6 };

@@ -75,6 +75,7 @@ struct tls {
 	const char *error;
 	char *refusal; // heap: why the peer's certificate, or the client's name, was refused
 	bool is_name_refused;
+	const char *key_advice; // tls_advise_key's, for when the handshake fails by that
 };
 
 // Why BoringSSL refused something, as a static string; its queue is empty then.
@@ -82,6 +83,10 @@ const char *tls_last_error(void);
 
 // The same of a handshake with a client, as a sentence where there is one for it.
 const char *tls_last_error_of_client(void);
+
+// Whether that reason, which is still queued, is that the client found nothing it could
+// do with our certificate's key.
+bool tls_failed_by_key(void);
 
 // What a client says with an alert that is not encrypted, when the bytes read last are one
 // and there is a sentence for it; else NULL.  With TLS 1.3 OpenSSL's client says so that
@@ -151,6 +156,11 @@ void tls_certificate_detach(struct tls *tls);
 // is known stands in *out_known.
 const struct tls_place *tls_choose(
     const struct tls_server *server, const SSL_CLIENT_HELLO *hello, bool *out_known);
+
+// What to do about a client that cannot use the certificate's key, but one of another
+// kind; NULL when it can, or when none would help.
+const char *tls_advise_key(
+    const SSL_CLIENT_HELLO *hello, const struct tls_certificate *certificate);
 
 static inline struct str tls_der(const CRYPTO_BUFFER *buffer)
 {

@@ -38,6 +38,7 @@ static enum ssl_select_cert_result_t choose_certificate(const SSL_CLIENT_HELLO *
 	const struct tls_place *place = tls_choose(server, hello, &is_known);
 	struct str name = tls_server_name(tls);
 	tls->has_name = name.len && is_known;
+	tls->key_advice = tls_advise_key(hello, place->certificate);
 	if (name.len && !is_known && server->refuse_unknown_names)
 		refuse_name(tls, name);
 	// The other context brings its own signatures.
@@ -45,6 +46,14 @@ static enum ssl_select_cert_result_t choose_certificate(const SSL_CLIENT_HELLO *
 	           tls_certificate_attach(tls, place->certificate) &&
 	           (!tls->exception || tls_strength_of_connection(hello->ssl, tls->exception));
 	return set ? ssl_select_cert_success : ssl_select_cert_error;
+}
+
+// One certificate for all.
+static enum ssl_select_cert_result_t look_at_hello(const SSL_CLIENT_HELLO *hello)
+{
+	struct tls *tls = tls_of(hello->ssl);
+	tls->key_advice = tls_advise_key(hello, tls->certificate);
+	return ssl_select_cert_success;
 }
 
 // The one place where BoringSSL lets the alert be chosen.
@@ -58,7 +67,6 @@ static int acknowledge_name(SSL *ssl, int *out_alert, void *context)
 	return tls->has_name ? SSL_TLSEXT_ERR_OK : SSL_TLSEXT_ERR_NOACK;
 }
 
-// One certificate for all, and nothing is looked at.
 static bool has_choice(const struct tls_server_options *options)
 {
 	return options->num_certificates > 1 || options->refuse_unknown_names;
@@ -71,10 +79,10 @@ static void set_up(SSL_CTX *ctx, const struct tls_server_options *options)
 	SSL_CTX_set_num_tickets(ctx, options->session_tickets ? 1 : 0);
 	if (!options->session_tickets)
 		SSL_CTX_set_options(ctx, SSL_OP_NO_TICKET);
-	if (!has_choice(options))
-		return;
-	SSL_CTX_set_select_certificate_cb(ctx, choose_certificate);
-	SSL_CTX_set_tlsext_servername_callback(ctx, acknowledge_name);
+	SSL_CTX_set_select_certificate_cb(
+	    ctx, has_choice(options) ? choose_certificate : look_at_hello);
+	if (has_choice(options))
+		SSL_CTX_set_tlsext_servername_callback(ctx, acknowledge_name);
 }
 
 static bool add_place(struct tls_server *server, const struct tls_server_options *options,

@@ -34,9 +34,6 @@ def why(gate: Popgate) -> str:
      "(NO_APPLICATION_PROTOCOL)"),
     (["-tls1_3", "-groups", "P-521"], "the client has no group for the key exchange that is allowed here "
      "(NO_SHARED_GROUP)"),
-    (["-tls1_3", "-sigalgs", "RSA-PSS+SHA256"], "the client takes no signature that is allowed here and that the "
-     "certificate's key can make; serve a certificate of another kind beside it (ECDSA, RSA); very old programs, which "
-     "know SHA-1 alone, need tls_profile: legacy, or legacy-tls in login_exceptions (NO_COMMON_SIGNATURE_ALGORITHMS)"),
     (["-tls1_2", "-verify_return_error"], "the client does not know the authority behind our certificate; see popgate "
      "cert check (TLSV1_ALERT_UNKNOWN_CA)"),
     (["-tls1_3", "-verify_return_error"], "the client does not know the authority behind our certificate; see popgate "
@@ -47,6 +44,44 @@ def test_of_a_client_that_does_not_fit(start: Start, certificates: Certificates,
     assert why_not(start, certificates, *options) == wanted
 
 
+OF_RSA, OF_P256, OF_P384 = (
+    f"the client cannot use a key of the kind that the certificate has; serve one with {key} beside it, which the "
+    "client can use" for key in ("an RSA key", "an ECDSA key (P-256)", "an ECDSA key (P-384)"))
+
+
+@pytest.mark.parametrize(("key", "options", "advice"), [
+    ("P-256", ["-tls1_2", "-cipher", "ECDHE-RSA-AES128-GCM-SHA256"], OF_RSA),
+    ("P-256", ["-tls1_2", "-sigalgs", "RSA+SHA256"], OF_RSA),
+    ("P-256", ["-tls1_3", "-sigalgs", "RSA-PSS+SHA256"], OF_RSA),
+    ("P-256", ["-tls1_3", "-sigalgs", "ECDSA+SHA384:RSA-PSS+SHA256"], OF_P384),
+    ("P-384", ["-tls1_3", "-sigalgs", "ECDSA+SHA256:RSA-PSS+SHA256"], OF_P256),
+    ("Ed25519", ["-tls1_3", "-sigalgs", "RSA-PSS+SHA256"], OF_RSA),
+    ("Ed25519", ["-tls1_2", "-sigalgs", "ECDSA+SHA256"], OF_P256),
+    ("RSA", ["-tls1_2", "-cipher", "ECDHE-ECDSA-AES128-GCM-SHA256"], OF_P256),
+    ("RSA", ["-tls1_3", "-sigalgs", "ECDSA+SHA256"], OF_P256),
+])
+@pytest.mark.parametrize("unknown_names", ["serve", "refuse"])
+def test_of_a_client_that_can_use_another_key(start: Start, certificates: Certificates, key: str, options: list[str],
+                                              advice: str, unknown_names: str) -> None:
+    """The advice is good: such a certificate beside it serves the client."""
+    config = site(certificates, 1, workers=1, defaults={"unknown_names": unknown_names})
+    config["certificates"] = {"it": certificates.issue(f"of-{key}", "DNS:a.test", key)}
+    gate = start(config)
+    come(gate, "-servername", "a.test", *options)
+    assert why(gate) == advice
+    other = next(name for name, words in (("RSA", OF_RSA), ("P-256", OF_P256), ("P-384", OF_P384)) if words == advice)
+    config["certificates"]["other"] = certificates.issue(f"of-{other}", "DNS:a.test", other)
+    gate = start(config)
+    come(gate, "-servername", "a.test", *options)
+    assert gate.log.wait("session_closed")["certificate"] == "other"
+
+
+def test_of_a_client_that_no_certificate_helps(start: Start, certificates: Certificates) -> None:
+    """It takes RSA, but signed with SHA-1."""
+    told = why_not(start, certificates, "-tls1_2", "-sigalgs", "RSA+SHA1", "-cipher", "ALL:@SECLEVEL=0")
+    assert "very old programs" in told and "beside it" not in told
+
+
 def test_of_a_client_that_knows_sha_1_alone(start: Start, certificates: Certificates) -> None:
     """Versions of BoringSSL have different words for it; either leads on."""
     told = why_not(start, certificates, "-tls1_2", "-sigalgs", "RSA+SHA1:ECDSA+SHA1", "-cipher", "ALL:@SECLEVEL=0")
@@ -55,9 +90,13 @@ def test_of_a_client_that_knows_sha_1_alone(start: Start, certificates: Certific
 
 def why_not(start: Start, certificates: Certificates, *options: str) -> str:
     gate = begin(start, certificates)
+    come(gate, *options)
+    return why(gate)
+
+
+def come(gate: Popgate, *options: str) -> None:
     subprocess.run(["openssl", "s_client", "-connect", f"127.0.0.1:{gate.port('pop3s')}", *options], input="QUIT\n",
                    capture_output=True, text=True, timeout=DEADLINE, check=False)
-    return why(gate)
 
 
 @pytest.mark.parametrize(("sent", "wanted"), [
