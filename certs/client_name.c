@@ -22,19 +22,51 @@ static bool is_ascii(struct str s)
 	return true;
 }
 
-static const char *problem_of(struct str name, bool must_be_ascii)
+// What the names of a kind must be, beyond what all must.
+struct form {
+	bool is_ascii;
+	bool is_address; // user@domain, without blanks
+};
+
+static bool has(struct str s, char c)
+{
+	return str_find(s, c) < s.len;
+}
+
+// Which an account's parts lose (backends/account.h): the name would become another one.
+static bool has_outer_blank(struct str name)
+{
+	struct str part;
+	bool found = false;
+	while (name.len && !found) {
+		str_cut(name, '@', &part, &name);
+		found = str_trim(part).len != part.len;
+	}
+	return found;
+}
+
+static const char *problem_of_address(struct str name)
+{
+	struct str user, domain;
+	str_cut(name, '@', &user, &domain);
+	if (!user.len || !domain.len || has(domain, '@'))
+		return "the certificate's name of the user is no user@domain, as it must be";
+	return has(name, ' ') ? "the certificate's name of the user has a blank" : NULL;
+}
+
+static const char *problem_of(struct str name, struct form form)
 {
 	if (!name.len || name.len > CLIENT_NAME_MAX)
 		return "the certificate's name of the user is empty or too long";
-	if (must_be_ascii && !is_ascii(name))
+	if (form.is_ascii && !is_ascii(name))
 		return "the certificate's name of the user is not ASCII, as it must be";
 	if (str_has_control(name))
 		return "the certificate's name of the user has control characters";
-	if (str_trim(name).len != name.len)
-		return "the certificate's name of the user begins or ends with a blank";
-	if (str_find(name, '\\') < name.len || str_find(name, '/') < name.len)
+	if (has_outer_blank(name))
+		return "a part of the certificate's name of the user begins or ends with a blank";
+	if (has(name, '\\') || has(name, '/'))
 		return "the certificate's name of the user has a \\ or /";
-	return NULL;
+	return form.is_address ? problem_of_address(name) : NULL;
 }
 
 static bool keep(struct client_names *out, struct str name)
@@ -49,13 +81,13 @@ static bool keep(struct client_names *out, struct str name)
 
 // Whatever kind of string it is, in UTF-8.
 static bool add(
-    struct client_names *out, const ASN1_STRING *string, bool must_be_ascii, const char **why)
+    struct client_names *out, const ASN1_STRING *string, struct form form, const char **why)
 {
 	uint8_t *utf8 = NULL;
 	int len = ASN1_STRING_to_UTF8(&utf8, string);
 	struct str name = {(const char *)utf8, len < 0 ? 0 : (size_t)len};
-	*why = len < 0 ? "the certificate's name of the user is no Unicode"
-	               : problem_of(name, must_be_ascii);
+	*why =
+	    len < 0 ? "the certificate's name of the user is no Unicode" : problem_of(name, form);
 	if (!*why && !keep(out, name))
 		*why = "the certificate has too many names of the user";
 	OPENSSL_free(utf8);
@@ -76,13 +108,13 @@ typedef bool collect_fn(
 // Of an alternative name of some type the string; NULL when it is another kind of name.
 typedef const ASN1_STRING *string_fn(const GENERAL_NAME *name);
 
-static bool collect(const struct certificate *certificate, string_fn *string_of, bool must_be_ascii,
+static bool collect(const struct certificate *certificate, string_fn *string_of, struct form form,
     struct client_names *out, const char **why)
 {
 	const GENERAL_NAMES *names = certificate->alternatives;
 	for (size_t i = 0; names && i < sk_GENERAL_NAME_num(names); i++) {
 		const ASN1_STRING *string = string_of(sk_GENERAL_NAME_value(names, i));
-		if (string && !add(out, string, must_be_ascii, why))
+		if (string && !add(out, string, form, why))
 			return false;
 	}
 	return true;
@@ -110,19 +142,19 @@ static const ASN1_STRING *upn_of(const GENERAL_NAME *name)
 static bool collect_email(
     const struct certificate *certificate, struct client_names *out, const char **why)
 {
-	return collect(certificate, email_of, true, out, why);
+	return collect(certificate, email_of, (struct form){true, true}, out, why);
 }
 
 static bool collect_upn(
     const struct certificate *certificate, struct client_names *out, const char **why)
 {
-	return collect(certificate, upn_of, false, out, why);
+	return collect(certificate, upn_of, (struct form){false, true}, out, why);
 }
 
 static bool collect_dns(
     const struct certificate *certificate, struct client_names *out, const char **why)
 {
-	return collect(certificate, dns_of, true, out, why);
+	return collect(certificate, dns_of, (struct form){true, false}, out, why);
 }
 
 static bool collect_common_name(
@@ -134,7 +166,8 @@ static bool collect_common_name(
 		last = next;
 	if (last < 0)
 		return true;
-	return add(out, X509_NAME_ENTRY_get_data(X509_NAME_get_entry(subject, last)), false, why);
+	return add(out, X509_NAME_ENTRY_get_data(X509_NAME_get_entry(subject, last)),
+	    (struct form){false, false}, why);
 }
 
 #define CLIENT_NAME(token, word) [CLIENT_NAME_##token] = {word, collect_##token},

@@ -43,8 +43,10 @@ struct client_names {
 //
 // False with a static reason in *why, for the log, when there is none, when there are
 // more than CLIENT_NAMES_MAX, or when one of them cannot be a user's: empty or too long,
-// no ASCII where it must be, no Unicode, with control bytes or outer blanks, or with a
-// "\\" or "/", which a login takes for the end of a domain (backends/account.h).
+// no ASCII where it must be (email, dns), no Unicode, with control bytes, with a "\\" or
+// "/", which a login takes for the end of a domain, or with blanks around a part, which a
+// login does not see (backends/account.h); of email and upn, anything but one user and one
+// domain without blanks: a bare name could be taken for a user of any domain.
 __attribute__((warn_unused_result)) bool client_names(struct str der, const enum client_name *order,
     size_t num_order, struct client_names *out, const char **why);
 

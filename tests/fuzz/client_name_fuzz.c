@@ -10,11 +10,13 @@
 
 static void check_name(struct str name)
 {
-	struct str rest = name;
+	struct str rest = name, user, domain;
 	uint32_t code;
 	MUST(name.len && name.len <= CLIENT_NAME_MAX && !str_has_control(name));
 	MUST(str_find(name, '\\') == name.len && str_find(name, '/') == name.len);
 	MUST(str_trim(name).len == name.len);
+	str_cut(name, '@', &user, &domain);
+	MUST(str_trim(user).len == user.len && str_trim(domain).len == domain.len);
 	while (rest.len)
 		MUST(str_take_code_point(&rest, &code));
 }

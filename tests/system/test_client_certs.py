@@ -234,6 +234,8 @@ def test_of_several_names_the_client_may_choose(start: Start, certificates: Cert
     ("", "the certificate has no name that client_cert_user wants"),
     ("DNS:anna.test.local", "the certificate has no name that client_cert_user wants"),
     ("email:anna@test.local/boss", "the certificate's name of the user has a \\ or /"),
+    ("email:anna", "the certificate's name of the user is no user@domain, as it must be"),
+    ("email:anna @test.local", "a part of the certificate's name of the user begins or ends with a blank"),
 ])
 def test_a_certificate_without_a_user_is_refused(start: Start, certificates: Certificates, authority: Authority,
                                                  configure: Callable[..., Config], san: str, why: str) -> None:
