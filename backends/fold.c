@@ -50,6 +50,15 @@ void fold_to_lower(struct str name, struct text *out)
 	change(u8_tolower, name, out);
 }
 
+bool fold_is_plain(struct str name)
+{
+	char room_folded[FOLD_SIZE], room_plain[FOLD_SIZE];
+	struct text folded = TEXT(room_folded), plain = TEXT(room_plain);
+	fold_name(name, &folded);
+	add_ascii(name, &plain);
+	return str_eq(text_str(&folded), text_str(&plain));
+}
+
 bool fold_equals(struct str a, struct str b)
 {
 	char room_a[FOLD_SIZE], room_b[FOLD_SIZE];

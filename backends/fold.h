@@ -19,6 +19,10 @@ void fold_name(struct str name, struct text *out);
 // For showing: in small letters, composed.
 void fold_to_lower(struct str name, struct text *out);
 
+// Whether the name is as it is compared but for the case of A to Z: no other name that is
+// so, too, is the same.
+bool fold_is_plain(struct str name);
+
 // Whether both are the same name; each is at most CLAIM_PART_MAX long.
 bool fold_equals(struct str a, struct str b);
 

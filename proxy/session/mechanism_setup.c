@@ -108,24 +108,41 @@ static void set_up_ntlm(const struct session *session, struct mechanism_setup *s
 	set_up_services(&options->ntlm_services, setup);
 }
 
-// Those whom the certificate that TLS has judged names.
-static void set_up_external(const struct session *session, struct mechanism_setup *setup)
+// There is no password to tell which of two has come whose names are folded into one.
+static bool are_plain(const struct client_names *names, const char **why)
+{
+	*why = "the certificate's name of the user has letters beyond ASCII that are read as others"
+	       ", such as capitals";
+	for (size_t i = 0; i < names->num; i++)
+		if (!fold_is_plain(names->at[i]))
+			return false;
+	return true;
+}
+
+static bool find_users(const struct session *session, struct client_names *out, const char **why)
 {
 	const struct text_list *wanted = &session->listener->options.client_cert_user;
+	struct str der = tls_peer_certificate(session->client.tls);
 	enum client_name *order = xcalloc(wanted->num, sizeof(*order));
 	for (size_t i = 0; i < wanted->num; i++)
 		order[i] = client_name_find(str_of(wanted->at[i]));
+	bool found = client_names(der, order, wanted->num, out, why) && are_plain(out, why);
+	free(order);
+	return found;
+}
+
+// Those whom the certificate that TLS has judged names.
+static void set_up_external(const struct session *session, struct mechanism_setup *setup)
+{
 	struct client_names *names = setup->certificate = xcalloc(1, sizeof(*names));
 	const char *why;
-	if (client_names(
-	        tls_peer_certificate(session->client.tls), order, wanted->num, names, &why)) {
+	if (find_users(session, names, &why)) {
 		setup->sasl.certificate_users = names->at;
 		setup->sasl.num_certificate_users = names->num;
 	} else {
 		setup->sasl.no_certificate_user = why;
 	}
 	setup->sasl.is_same_user = fold_equals;
-	free(order);
 }
 
 const struct sasl_settings *session_set_up_mechanism(struct session *session, enum claim_kind kind)

@@ -7,6 +7,7 @@ import os
 import signal
 import ssl
 import subprocess
+import unicodedata
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -220,6 +221,24 @@ def test_the_name_is_the_one_that_the_option_says(
         order: list[str], subject: str, san: str, user: str) -> None:
     gate = start(configure(client_cert_user=order, map=[f"{user} to {USER}"]))
     fetched(gate, authority.issue("named", subject, san=san).context(certificates))
+
+
+@pytest.mark.parametrize("twin", ["mar\u212a", "\u017ftra\u017f\u017fe", "stra\u00dfe", "\ufb06rasse", "J\u00d6RG",
+                                  "jo\u0308rg"])
+@pytest.mark.parametrize("verify", [["certificate"], ["users"]])
+def test_no_two_names_open_one_mailbox(start: Start, certificates: Certificates, authority: Authority, users: Users,
+                                       configure: Callable[..., Config], verify: list[str], twin: str) -> None:
+    """Whatever folding makes of a name: of a certificate, only the case of A to Z does not matter."""
+    plain = unicodedata.normalize("NFC", twin.casefold())
+    users.add(f"{plain}@test.local", "secret", "--mailbox", USER)
+    gate = start(configure(users=users, verify=verify, client_cert_user=["common-name"],
+                           map=[f"*@test.local to {USER}"]))
+    mine = authority.issue("mine", f"/CN={plain}@Test.Local")
+    other = authority.issue("other", f"/CN={twin}@test.local")
+    fetched(gate, mine.context(certificates))
+    for acts_for in ("", f"{plain}@test.local"):
+        refused(gate, other.context(certificates), acts_for=acts_for, why=(
+            "the certificate's name of the user has letters beyond ASCII that are read as others, such as capitals"))
 
 
 def test_of_several_names_the_client_may_choose(start: Start, certificates: Certificates, authority: Authority,
