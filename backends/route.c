@@ -23,6 +23,7 @@ struct routes {
 	size_t backend; // the listener's
 	struct step *steps;
 	size_t num;
+	bool has_domains; // some rule is for names with a domain
 };
 
 // ---- compiling ----------------------------------------------------------
@@ -77,6 +78,14 @@ static bool compile(const struct compiler *compiler, const char *text, struct st
 	return find_backend(compiler, step->rule.backend, &step->backend);
 }
 
+// Of a file, names with a domain stand behind those without.
+static bool has_domain(const struct step *step)
+{
+	size_t num = step->aliases ? aliases_num(step->aliases) : 0;
+	return num ? *aliases_at(step->aliases, num - 1)->name
+	           : !step->aliases && step->rule.wanted.domain.len;
+}
+
 struct routes *routes_new(
     const struct config *config, const struct listener_config *listener, struct problems *problems)
 {
@@ -89,8 +98,10 @@ struct routes *routes_new(
 		char room[1024];
 		struct text why = TEXT(room);
 		const struct compiler compiler = {config, &why};
-		if (!compile(&compiler, map->at[i], &routes->steps[routes->num++]))
+		struct step *step = &routes->steps[routes->num++];
+		if (!compile(&compiler, map->at[i], step))
 			problems_add(problems, config->path, map->places[i], "map: %s", room);
+		routes->has_domains |= has_domain(step);
 	}
 	if (problems->num != problems_before)
 		routes_free(&routes);
@@ -211,11 +222,20 @@ static bool go_by_rule(const struct step *step, const struct route_question *que
 	return !name.truncated && set(out, question, step->backend, text_str(&name));
 }
 
-static bool go_without_rule(
-    const struct route_question *question, struct route *out, const char **why)
+static bool is_too_bare(const struct routes *routes, const struct route_question *question)
+{
+	return question->is_vouched && routes->has_domains &&
+	       str_is_empty(question->account->domain);
+}
+
+static bool go_without_rule(const struct routes *routes, const struct route_question *question,
+    struct route *out, const char **why)
 {
 	char room[FOLD_SIZE];
 	struct text user = TEXT(room);
+	*why = "the certificate's name of the user has no domain, and no map rule is for it";
+	if (is_too_bare(routes, question))
+		return false;
 	if (question->as_written)
 		return set(out, question, HOME, question->login);
 	*why = "no map rule lets the user open another mailbox";
@@ -248,7 +268,7 @@ bool route_find(const struct routes *routes, const struct route_question *questi
 		if (!step->aliases && map_rule_matches(&step->rule, &folded.account))
 			return go_by_rule(step, question, out, why);
 	}
-	return go_without_rule(question, out, why);
+	return go_without_rule(routes, question, out, why);
 }
 
 void route_done(struct route *route)

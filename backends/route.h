@@ -11,7 +11,8 @@
 // Without a rule, a name goes there, too: as it stands where the store judges it, or an
 // authority vouches for the whole of it; else as the user without domain, in small letters, and
 // then a mailbox that is not the user's own is refused, since nobody has said that this user may
-// open it.
+// open it.  What an authority calls by a bare name goes nowhere without a rule once any rule has a
+// domain: it would open the mailbox of a user of that domain whom the rule maps to the bare name.
 #ifndef POPGATE_BACKENDS_ROUTE_H
 #define POPGATE_BACKENDS_ROUTE_H
 
@@ -47,6 +48,8 @@ struct route_question {
 	struct str login; // as the client wrote it
 	bool as_written;  // where no rule matches: the whole name counts
 	size_t home;      // the session's backend
+	bool is_vouched;  // by an authority alone: where a rule is for names with a domain,
+	                  // one without needs a rule, too
 };
 
 // Where to; the zero state is nowhere.

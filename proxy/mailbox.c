@@ -33,7 +33,7 @@ static const char *find(const struct config *config, const struct listener_confi
 	problems_init(&problems);
 	struct routes *routes = routes_new(config, listener, &problems);
 	const struct route_question question = {
-	    &account, user, is_checked_by_store(config, home), home};
+	    &account, user, is_checked_by_store(config, home), home, false};
 	bool found = routes && route_find(routes, &question, out, &why);
 	routes_free(&routes);
 	return found ? NULL : why;

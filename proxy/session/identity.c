@@ -71,7 +71,7 @@ static void count_by_user(struct session *session)
 static bool find_counted(struct session *session, const char **why)
 {
 	const struct route_question question = {&session->pending->account, session->claim.user,
-	    session->claim.kind == CLAIM_plain, session->home};
+	    session->claim.kind == CLAIM_plain, session->home, false};
 	if (is_left_to_store(session))
 		return route_find(routes_of(session), &question, &session->counted, why);
 	count_by_user(session);
@@ -169,8 +169,8 @@ bool session_identify_again(struct session *session, bool *out_refused, const ch
 	const struct verification *judged = session->verification;
 	struct checked checked;
 	keep_checked(session, &checked);
-	const struct route_question question = {
-	    &checked.account, checked.login, is_as_written(judged), session->home};
+	const struct route_question question = {&checked.account, checked.login,
+	    is_as_written(judged), session->home, judged->verifier == VERIFIER_certificate};
 	*out_refused = !route_find(routes_of(session), &question, &session->route, why);
 	if (*out_refused || !go_by_record(session, &judged->record, why) ||
 	    !is_judged(session, why))

@@ -311,6 +311,23 @@ def test_denied_users_and_rules_go_by_the_certificates_name(
     fetched(gate, anna.context(certificates))  # no rule: a mailbox of the whole name
 
 
+def test_a_bare_name_is_no_user_of_a_domain(start: Start, certificates: Certificates, authority: Authority,
+                                            users: Users, configure: Callable[..., Config]) -> None:
+    """Of a certificate.  Those who have a password say who they are by it, as ever."""
+    users.add("anna", PASSWORD)
+    clerk = authority.issue("clerk", "/CN=Anna@Example.Net").context(certificates)
+    bare = authority.issue("bare", "/CN=anna").context(certificates)
+    rules = ["*@example.net to {user}"]
+    gate = start(configure(client_cert_user=["common-name"], map=rules))
+    assert logged_in(gate, clerk)["mailbox"] == "anna"
+    refused(gate, bare, "the certificate's name of the user has no domain, and no map rule is for it")
+    for more in (["anna to {user}"], ["* to {login}"]):
+        assert logged_in(start(configure(client_cert_user=["common-name"], map=rules + more)), bare)["user"] == "anna"
+    gate = start(configure(users=users, login=["basic-tls"], verify=["users"], map=rules))
+    with connect(gate, gate.context) as client:
+        client.login("anna")
+
+
 def test_failures_count_as_wrong_passwords_do(start: Start, certificates: Certificates, authority: Authority,
                                               configure: Callable[..., Config]) -> None:
     root = authority.issue("root", "/CN=root", san="email:root@test.local")

@@ -76,7 +76,7 @@ static void check_mapped(const struct routes *routes, size_t i)
 	struct route route = {0};
 	const char *why = NULL;
 	check(login, account_parse(login, &account));
-	const struct route_question question = {&account, login, mapped[i].as_written, 0};
+	const struct route_question question = {&account, login, mapped[i].as_written, 0, false};
 	bool found = route_find(routes, &question, &route, &why);
 	check(login, found == (mapped[i].name != NULL) && (found || why));
 	if (found) {
@@ -135,7 +135,7 @@ static void test_sessions_with_another_backend(void **state)
 		const char *why = NULL;
 		check(mapped[i].login, account_parse(mapped[i].login, &account));
 		const struct route_question question = {
-		    &account, mapped[i].login, mapped[i].as_written, HOME};
+		    &account, mapped[i].login, mapped[i].as_written, HOME, false};
 		if (route_find(routes, &question, &route, &why))
 			check(mapped[i].login,
 			    route.backend == (mapped[i].backend ? mapped[i].backend : HOME));
@@ -205,11 +205,57 @@ static void test_too_long(void **state)
 	struct route route = {0};
 	const char *why = NULL;
 	assert_true(account_parse(login, &account));
-	const struct route_question question = {&account, login, true, 0};
+	const struct route_question question = {&account, login, true, 0, false};
 	assert_false(route_find(routes, &question, &route, &why));
 	assert_string_equal(why, "the name at the backend would be too long");
 	routes_free(&routes);
 	config_free(&config);
+}
+
+static const struct {
+	const char *map;
+	struct str login;
+	const char *name; // NULL: there is no way
+} vouched[] = {
+    {"    - '*@example.net to {user}'\n", STR("anna@example.net"), "anna"},
+    {"    - '*@example.net to {user}'\n", STR("anna@example.org"), "anna@example.org"},
+    {"    - '*@example.net to {user}'\n", STR("anna"), NULL},
+    {"    - bo to bo2\n    - LAB\\* to {user}\n", STR("anna"), NULL},
+    {"    - LAB\\* to {user}\n    - bo to bo2\n", STR("bo"), "bo2"},
+    {"    - '*@example.net to {user}'\n    - '* to {login}'\n", STR("anna"), "anna"},
+    {"    - bo to bo2\n", STR("anna"), "anna"},
+    {"    - '* to {user}'\n", STR("anna"), "anna"},
+    {"    - file ALIASES\n", STR("anna"), NULL}, // it has a name with a domain
+    {"    - file ALIASES\n", STR("bo"), "bo@here"},
+    {"      []\n", STR("anna"), "anna"},
+};
+
+// A bare name of an authority's is not taken for a user of the domains that rules are for.
+static void test_vouched_by_an_authority(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < NUM(vouched); i++) {
+		char room[2048];
+		struct text yaml = TEXT(room);
+		struct problems problems;
+		struct account account;
+		struct route route = {0};
+		const char *why = NULL;
+		text_addf(&yaml, "%s%s", CONFIG(""), vouched[i].map);
+		struct config *config = load(room);
+		problems_init(&problems);
+		struct routes *routes = routes_new(config, &config->listeners[0], &problems);
+		check(vouched[i].login, account_parse(vouched[i].login, &account));
+		const struct route_question question = {&account, vouched[i].login, true, 0, true};
+		bool found = route_find(routes, &question, &route, &why);
+		check(str_of(vouched[i].map), found == (vouched[i].name != NULL));
+		check(vouched[i].login, found || strstr(why, "has no domain"));
+		if (found)
+			check_str(vouched[i].login, route.name, str_of(vouched[i].name));
+		route_done(&route);
+		routes_free(&routes);
+		config_free(&config);
+	}
 }
 
 static const struct {
@@ -264,6 +310,7 @@ int main(void)
 	    cmocka_unit_test(test_backends_of_domains_by_rules_for_all),
 	    cmocka_unit_test(test_without_map),
 	    cmocka_unit_test(test_too_long),
+	    cmocka_unit_test(test_vouched_by_an_authority),
 	    cmocka_unit_test(test_refused),
 	};
 	return cmocka_run_group_tests(tests, make_file, remove_file);
