@@ -101,6 +101,13 @@ static inline struct str upstream_answer(const struct upstream *upstream)
 	return buf_str(&upstream->answer);
 }
 
+// Of UPSTREAM_REFUSED, within on_done: why no store could be told the login, for the log;
+// NULL when it is the store that refuses.
+static inline const char *upstream_untold(const struct upstream *upstream)
+{
+	return upstream->login.stage == LOGIN_FRESH ? upstream->login.why : NULL;
+}
+
 void upstream_done(struct upstream *upstream);
 
 #endif

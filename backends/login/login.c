@@ -63,14 +63,24 @@ static bool is_two_names(const struct login *login)
 	       str_has_nocase(login->credentials->user, separator);
 }
 
-static bool can_be_told(const struct login *login)
+static const char *name_problem(const struct login *login)
 {
-	const struct login_dialogue *method = login->method;
-	struct str user = login->credentials->user, password = login->credentials->password;
-	if (method->needs_user &&
-	    (str_is_empty(user) || str_has_control(user) || is_two_names(login)))
-		return false;
-	return !method->needs_utf8 || (is_utf8(user) && is_utf8(password));
+	struct str user = login->credentials->user;
+	if (!login->method->needs_user)
+		return NULL;
+	if (str_is_empty(user) || str_has_control(user))
+		return "the name at the store is empty or has control characters";
+	return is_two_names(login) ? "the name at the store has master_separator in it, where the "
+	                             "store would cut it"
+	                           : NULL;
+}
+
+static const char *utf8_problem(const struct login *login)
+{
+	bool is_sound = is_utf8(login->credentials->user) && is_utf8(login->credentials->password);
+	return is_sound || !login->method->needs_utf8
+	           ? NULL
+	           : "the name at the store or the password is no UTF-8";
 }
 
 // A client's own password has been looked at long before (proxy/pop3/claim.h); so
@@ -95,7 +105,10 @@ enum login_result login_prepare(struct login *login)
 	login->introduced = login->options->client_address != CLIENT_ADDRESS_xclient;
 	if (!is_judged(login))
 		return login_break(login, "nobody has verified the client");
-	if (!can_be_told(login))
+	login->why = name_problem(login);
+	if (!login->why)
+		login->why = utf8_problem(login);
+	if (login->why)
 		return LOGIN_REFUSED;
 	login->why = password_problem(login);
 	return login->why ? LOGIN_BROKEN : LOGIN_SEND;

@@ -75,13 +75,13 @@ struct login {
 	unsigned made;        // moves so far
 	bool introduced;      // what comes before the method's moves is over
 	const char *awaited;  // what the store is to say next, for the log; static
-	const char *why;      // of LOGIN_BROKEN, for the log; static
+	const char *why;      // of LOGIN_BROKEN and of login_prepare, for the log; static
 	struct buf timestamp; // of the greeting, for APOP (RFC 1939 section 7)
 };
 
 // Prepares for a server, before it is even called.  LOGIN_SEND: go on;
 // LOGIN_REFUSED: no store could be told this name and password; LOGIN_BROKEN: the
-// method cannot be used for this client.
+// method cannot be used for this client; login->why says more.
 enum login_result login_prepare(struct login *login);
 
 // Takes the greeting; false, with login->why, when the method cannot be used here.

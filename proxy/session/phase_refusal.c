@@ -116,14 +116,22 @@ void session_leave_login(struct session *session)
 		note_outcome(session);
 }
 
-// Who is let in shall not be asked for another password.
+static void log_refusal(const struct session *session, const char *why)
+{
+	const char *untold = upstream_untold(&session->pending->upstream);
+	session_log_login_failed(session, str_of(untold ? untold : why));
+}
+
+// Who is let in shall not be asked for another password; but a name that no store can be
+// told is no outage, and to try again is of no use.
 static void note_store_at_fault(struct session *session)
 {
 	struct str answer = upstream_answer(&session->pending->upstream);
 	if (!session->judge || !answer.len || !reply_doubts_login(answer))
 		return;
-	session_log_login_failed(session, STR("the store refuses whom a verifier has accepted"));
-	session->pending->own_reply = REPLY_unavailable;
+	log_refusal(session, "the store refuses whom a verifier has accepted");
+	session->pending->own_reply =
+	    upstream_untold(&session->pending->upstream) ? REPLY_claim : REPLY_unavailable;
 }
 
 // Where users.db was asked first, the store's text and time would tell who is there.
@@ -132,7 +140,7 @@ static void hide_who_judged(struct session *session, uint64_t delay)
 	struct str answer = upstream_answer(&session->pending->upstream);
 	if (session->judge || !session->verification || !answer.len || !reply_doubts_login(answer))
 		return;
-	session_log_login_failed(session, STR("the store refuses the login"));
+	log_refusal(session, "the store refuses the login");
 	session->pending->own_reply = REPLY_claim;
 	session->pending->tell_at = session->pending->judged_at + delay;
 }

@@ -444,6 +444,7 @@ static void test_start_again_within_on_done(void **state)
 	while (fixture->stores[0].visits < 2 || !fixture->done)
 		step();
 	assert_int_equal(fixture->result, UPSTREAM_REFUSED);
+	assert_null(upstream_untold(&fixture->upstream));
 	assert_int_equal(fixture->done, 1);
 }
 
@@ -539,6 +540,7 @@ static void test_impossible_name(void **state)
 	assert_int_equal(fixture->result, UPSTREAM_REFUSED);
 	assert_string_equal(
 	    fixture->answer, "-ERR [AUTH] That user name or password cannot be right.");
+	assert_non_null(upstream_untold(&fixture->upstream));
 	assert_int_equal(fixture->stores[0].visits, 0);
 	assert_int_equal(fixture->backend.servers[0].resting_until, 0);
 }

@@ -20,7 +20,7 @@ from clients import DEADLINE, PASSWORD, USER, Raw, until_it_works
 from conftest import running
 from popgate import LISTENERS, Config, Event, Popgate, run_command, site
 from test_ntlm import Users
-from test_store_logins import MESSAGES, Versatile, master
+from test_store_logins import MASTER, MESSAGES, Versatile, master
 
 Start = Callable[..., Popgate]
 
@@ -326,6 +326,18 @@ def test_a_bare_name_is_no_user_of_a_domain(start: Start, certificates: Certific
     gate = start(configure(users=users, login=["basic-tls"], verify=["users"], map=rules))
     with connect(gate, gate.context) as client:
         client.login("anna")
+
+
+def test_a_name_that_the_store_would_cut_is_refused(start: Start, certificates: Certificates, authority: Authority,
+                                                    configure: Callable[..., Config], anna: Client) -> None:
+    """No outage, after which to try again."""
+    gate = start(configure())
+    for number, name in enumerate((f"anna*{MASTER}@test.local", "*@test.local", f"{USER}*")):
+        starred = authority.issue(f"starred{number}", "/CN=starred", san=f"email:{name}")
+        event = refused(gate, starred.context(certificates),
+                        "the name at the store has master_separator in it, where the store would cut it")
+        assert event["user"] == name
+    fetched(gate, anna.context(certificates))
 
 
 def test_failures_count_as_wrong_passwords_do(start: Start, certificates: Certificates, authority: Authority,

@@ -256,6 +256,8 @@ static void test_dialogues(void **state)
 		check(name, result == rows[i].result);
 		check(name, fixture.login.stage == rows[i].stage);
 		check(name, result != LOGIN_BROKEN || (fixture.login.why && fixture.login.awaited));
+		bool is_untold = result == LOGIN_REFUSED && rows[i].stage == FRESH;
+		check(name, result == LOGIN_BROKEN || is_untold == (fixture.login.why != NULL));
 		login_done(&fixture.login);
 		check(name, !fixture.login.timestamp.at);
 	}
