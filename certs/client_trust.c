@@ -13,6 +13,7 @@
 #include <openssl/x509v3.h>
 
 #include "certs/client_name.h"
+#include "certs/revocation_list.h"
 #include "certs/subject.h"
 #include "proxy/base/die.h"
 
@@ -94,6 +95,11 @@ static bool add_list(
 		    "%s holds a revocation list that no authority of client_ca has made: that of "
 		    "%s; give the authority's certificate there, or leave the list out",
 		    path, shown_name(X509_CRL_get_issuer(list), room));
+	else if (revocation_list_is_delta(list))
+		text_addf(why,
+		    "%s holds a revocation list that tells only what has changed (a delta): that "
+		    "of %s; give the complete list, alone",
+		    path, shown_name(X509_CRL_get_issuer(list), room));
 	else if (!X509_STORE_add_crl(trust->store, list) || !sk_X509_CRL_push(trust->lists, list))
 		text_addf(why, "a revocation list in %s cannot be used", path);
 	if (text_is_empty(why))
@@ -170,6 +176,68 @@ static bool has_list(const struct client_trust *trust, X509 *authority)
 	return false;
 }
 
+// Of the users that the authority vouches for, or of an authority.
+static bool has_list_that_tells_of(
+    const struct client_trust *trust, X509 *issuer, const X509 *authority)
+{
+	for (size_t i = 0; i < sk_X509_CRL_num(trust->lists); i++) {
+		X509_CRL *list = sk_X509_CRL_value(trust->lists, i);
+		if (X509_NAME_cmp(X509_CRL_get_issuer(list), X509_get_subject_name(issuer)) == 0 &&
+		    revocation_list_tells_of(list, authority))
+			return true;
+	}
+	return false;
+}
+
+// Of which authority that this one vouches for, maybe itself, no list tells.
+// *out_has_others is whether it vouches for others.
+static X509 *find_untold(const struct client_trust *trust, X509 *issuer, bool *out_has_others)
+{
+	*out_has_others = false;
+	for (size_t i = 0; i < trust->num; i++) {
+		X509 *authority = trust->authorities[i];
+		if (X509_check_issued(issuer, authority) != X509_V_OK)
+			continue;
+		if (!has_list_that_tells_of(trust, issuer, authority))
+			return authority;
+		*out_has_others |= X509_cmp(issuer, authority) != 0;
+	}
+	return NULL;
+}
+
+// Who vouches for other authorities need not vouch for users, too.
+static bool tell_all(
+    const struct client_trust *trust, X509 *issuer, const char *path, struct text *why)
+{
+	bool has_others;
+	char room[NAME_SHOWN], other[NAME_SHOWN];
+	X509 *untold = find_untold(trust, issuer, &has_others);
+	if (!untold && (has_others || has_list_that_tells_of(trust, issuer, NULL)))
+		return true;
+	text_addf(why,
+	    "%s holds no revocation list of the authority %s that tells of %s, so that none of its "
+	    "users could log in; add its list of all certificates",
+	    path, shown_name(X509_get_subject_name(issuer), room),
+	    untold ? shown_name(X509_get_subject_name(untold), other) : "users");
+	return false;
+}
+
+// With lists, each authority needs its own.
+static bool are_looked_up(
+    const struct client_trust *trust, X509 *authority, const char *path, struct text *why)
+{
+	char room[NAME_SHOWN];
+	if (!sk_X509_CRL_num(trust->lists))
+		return true;
+	if (has_list(trust, authority))
+		return tell_all(trust, authority, path, why);
+	text_addf(why,
+	    "%s holds no revocation list of the authority %s, so that none of its users could log "
+	    "in; add its list",
+	    path, shown_name(X509_get_subject_name(authority), room));
+	return false;
+}
+
 // With an authority that is incomplete, none of its users could log in.
 static bool is_whole(
     const struct client_trust *trust, const struct client_pem *pem, struct text *why)
@@ -177,17 +245,14 @@ static bool is_whole(
 	char room[NAME_SHOWN];
 	for (size_t i = 0; i < trust->num && text_is_empty(why); i++) {
 		X509 *authority = trust->authorities[i];
-		const char *name = shown_name(X509_get_subject_name(authority), room);
 		if (!has_voucher(trust, authority))
 			text_addf(why,
 			    "%s holds the authority %s, but not the one that vouches for it; add "
 			    "that, up to the one that vouches for itself",
-			    pem->places[CLIENT_FILE_ca], name);
-		else if (sk_X509_CRL_num(trust->lists) && !has_list(trust, authority))
-			text_addf(why,
-			    "%s holds no revocation list of the authority %s, so that none of its "
-			    "users could log in; add its list",
-			    pem->places[CLIENT_FILE_crl], name);
+			    pem->places[CLIENT_FILE_ca],
+			    shown_name(X509_get_subject_name(authority), room));
+		else
+			are_looked_up(trust, authority, pem->places[CLIENT_FILE_crl], why);
 	}
 	return text_is_empty(why);
 }

@@ -27,8 +27,8 @@ struct client_trust;
 // Reads the PEM files; crl_path may be empty: nothing is looked up.  NULL with the
 // reason, which names the file, in *why when one cannot be read whole, holds something
 // that is damaged, an authority that is none or whose own voucher is missing, a list of
-// somebody else's, or no list of one of the authorities.  `slot` is the listener's
-// number, for the receiver.
+// somebody else's or of changes only, or no list of one of the authorities that tells of
+// all that it vouches for.  `slot` is the listener's number, for the receiver.
 struct client_trust *client_trust_load(
     const char *ca_path, const char *crl_path, uint32_t slot, struct text *why);
 

@@ -93,10 +93,13 @@ class Authority:
     def revoke(self, client: Client) -> None:
         self._keep_books("-revoke", str(client.chain))
 
-    def revocations(self, *, expired: bool = False) -> bytes:
-        """A list of those who are revoked so far."""
-        dates = ["-crl_lastupdate", LONG_AGO[0], "-crl_nextupdate", LONG_AGO[1]] if expired else []
-        self._keep_books("-gencrl", "-out", f"{self.name}.crl", *dates)
+    def revocations(self, extensions: str = "", *, expired: bool = False) -> bytes:
+        """A list of those who are revoked so far; extensions as openssl-x509v3_config(5) has them."""
+        options = ["-crl_lastupdate", LONG_AGO[0], "-crl_nextupdate", LONG_AGO[1]] if expired else []
+        if extensions:
+            self._file("config").write_text(f"{CONFIG.format(name=self.name)}[list]\n{extensions}\n")
+            options += ["-crlexts", "list"]
+        self._keep_books("-gencrl", "-out", f"{self.name}.crl", *options)
         return self._file("crl").read_bytes()
 
 

@@ -28,6 +28,8 @@ REFUSAL = b"-ERR [AUTH] That user name or password cannot be right.\r\n"
 NOT_OFFERED = b"-ERR [AUTH] That login method is not offered here.\r\n"
 TLS_VERSIONS = [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3]
 TLS_MODES = ["implicit", "stls"]
+DELTA = "2.5.29.27=critical,DER:020101"
+SCOPE = "issuingDistributionPoint=critical,@scope\n[scope]\n"
 UPN = "otherName:1.3.6.1.4.1.311.20.2.3;UTF8:"
 
 
@@ -641,6 +643,57 @@ def test_files_that_cannot_be_used_are_named(workdir: Path, authority: Authority
     line, = [number for number, line in enumerate(config.read_text().splitlines(), 1) if f'"{option}": ' in line]
     column = config.read_text().splitlines()[line - 1].index(": ") + 3
     assert f"{config}:{line}:{column}: {option}: {why.format(here)}\n" in done.stderr
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_a_list_of_what_has_changed_revokes_and_pardons_nobody(
+        start: Start, certificates: Certificates, workdir: Path, authority: Authority, anna: Client,
+        configure: Callable[..., Config], order: int) -> None:
+    index = authority.directory / "clients.index"
+    before = index.read_bytes()
+    authority.revoke(anna)
+    base = authority.revocations()
+    index.write_bytes(before)
+    delta = authority.revocations(DELTA)  # the newer one, and she is not in it
+    crl = workdir / "crl.pem"
+    crl.write_bytes(base)
+    gate = start(configure(client_crl=str(crl)))
+    gate.expect("client_trust_refused")
+    mark = gate.log.mark()
+    replace(crl, b"".join([base, delta][::order]))
+    event = gate.log.wait("client_trust_refused", since=mark, count=2)
+    assert event["why"].endswith(f"{crl} holds a revocation list that tells only what has changed (a delta): that of "
+                                 "/CN=clients; give the complete list, alone")
+    cannot_connect(gate, anna.context(certificates), "certificate revoked")
+
+
+@pytest.mark.parametrize(("root", "below", "why"), [
+    ("onlyCA=true", "onlyuser=true", ""),
+    ("", "fullname=URI:http://test.local/list", ""),
+    ("", "onlyCA=true", "/CN=between that tells of users"),
+    ("", "onlyAA=true", "/CN=between that tells of users"),
+    ("", "indirectCRL=true", "/CN=between that tells of users"),
+    ("", "onlysomereasons=keyCompromise", "/CN=between that tells of users"),
+    ("onlyuser=true", "", "/CN=clients that tells of /CN=clients"),
+    ("fullname=URI:http://test.local/list", "", "/CN=clients that tells of /CN=clients"),
+])
+def test_lists_must_tell_of_all(start: Start, certificates: Certificates, authority: Authority,
+                                configure: Callable[..., Config], root: str, below: str, why: str) -> None:
+    between = Authority(authority.directory, "between", authority)
+    ca, crl = authority.directory / "both.pem", authority.directory / "both.crl"
+    ca.write_bytes(authority.certificate.read_bytes() + between.beside)
+    crl.write_bytes(authority.revocations(SCOPE + root if root else "") +
+                    between.revocations(SCOPE + below if below else ""))
+    content = configure(client_ca=str(ca), client_crl=str(crl))
+    config = authority.directory / "popgate.yaml"
+    config.write_text(json.dumps(content))
+    done = run_command("check", "-c", str(config))
+    if why:
+        assert f"client_crl: {crl} holds no revocation list of the authority {why}, so that none" in done.stderr
+    else:
+        assert done.returncode == 0
+    if "onlyuser" in below:
+        fetched(start(content), between.issue("client", san=f"email:{USER}").context(certificates))
 
 
 # ---- real clients
