@@ -13,6 +13,7 @@
 #include <openssl/x509v3.h>
 
 #include "certs/client_name.h"
+#include "certs/client_strength.h"
 #include "certs/revocation_list.h"
 #include "certs/subject.h"
 #include "proxy/base/die.h"
@@ -20,7 +21,7 @@
 // Authorities between a client's certificate and the one that ends the chain.
 enum { DEPTH_MAX = 8 };
 
-enum { NAME_SHOWN = 128 };
+enum { NAME_SHOWN = 128, PROBLEM_MAX = 256 };
 
 // ---- what the files hold ------------------------------------------------
 
@@ -338,28 +339,34 @@ static bool set_up(X509_STORE_CTX *ctx, const struct client_trust *trust)
 	return X509_STORE_CTX_set_default(ctx, "ssl_client");
 }
 
-static void explain(X509_STORE_CTX *ctx, struct str der, struct text *why)
+static void explain(X509_STORE_CTX *ctx, struct text *problem)
 {
-	struct client_certificate shown;
-	bool is_known = client_certificate_describe(der, &shown);
-	text_addf(why, "the client's certificate (%s, serial %s) is refused: %s%s",
-	    is_known ? shown.subject : "?", is_known ? shown.serial : "?",
-	    X509_verify_cert_error_string(X509_STORE_CTX_get_error(ctx)),
+	text_addf(problem, "%s%s", X509_verify_cert_error_string(X509_STORE_CTX_get_error(ctx)),
 	    X509_STORE_CTX_get_error_depth(ctx) > 0 ? ", for an authority in its chain" : "");
 }
 
-static bool verify_chain(const struct client_trust *trust, const struct str *chain, X509 *leaf,
-    STACK_OF(X509) * others, enum tls_alert *out_alert, struct text *why)
+static bool verify_chain(const struct client_trust *trust, X509 *leaf, STACK_OF(X509) * others,
+    enum tls_profile profile, enum tls_alert *out_alert, struct text *problem)
 {
+	bool good = false;
 	X509_STORE_CTX *ctx = X509_STORE_CTX_new();
 	BUG_ON(!ctx || !X509_STORE_CTX_init(ctx, trust->store, leaf, others));
-	bool good = set_up(ctx, trust) && X509_verify_cert(ctx) == 1;
-	if (!good) {
-		explain(ctx, chain[0], why);
+	if (set_up(ctx, trust) && X509_verify_cert(ctx) == 1) {
+		good = client_chain_is_strong(X509_STORE_CTX_get0_chain(ctx), profile, problem);
+	} else {
+		explain(ctx, problem);
 		*out_alert = alert_of(X509_STORE_CTX_get_error(ctx));
 	}
 	X509_STORE_CTX_free(ctx);
 	return good;
+}
+
+static void refuse(struct str der, const char *problem, struct text *why)
+{
+	struct client_certificate shown;
+	bool is_known = client_certificate_describe(der, &shown);
+	text_addf(why, "the client's certificate (%s, serial %s) is refused: %s",
+	    is_known ? shown.subject : "?", is_known ? shown.serial : "?", problem);
 }
 
 // Every certificate must be one; NULL when one is not.
@@ -379,18 +386,22 @@ static STACK_OF(X509) * parse_others(const struct str *chain, size_t num_chain)
 }
 
 bool client_trust_verify(const void *context, const struct str *chain, size_t num_chain,
-    enum tls_alert *out_alert, struct text *why)
+    enum tls_profile profile, enum tls_alert *out_alert, struct text *why)
 {
 	const struct client_trust *trust = context;
+	char room[PROBLEM_MAX];
+	struct text problem = TEXT(room);
 	BUG_ON(!num_chain);
 	X509 *leaf = subject_parse(chain[0]);
 	STACK_OF(X509) *others = parse_others(chain, num_chain);
 	bool good = false;
 	*out_alert = TLS_ALERT_bad_certificate;
-	if (leaf && others)
-		good = verify_chain(trust, chain, leaf, others, out_alert, why);
-	else
+	if (!leaf || !others)
 		text_add(why, STR("a certificate of the client's chain is damaged"));
+	else if (verify_chain(trust, leaf, others, profile, out_alert, &problem))
+		good = true;
+	else
+		refuse(chain[0], room, why);
 	X509_free(leaf);
 	sk_X509_pop_free(others, X509_free);
 	ERR_clear_error();

@@ -11,7 +11,8 @@
 // an intermediate one there may complete a chain, but does not end it.  Where there are
 // revocation lists, each certificate of the chain is looked up, and what no list in
 // force tells about is refused: an expired list means that nobody gets in.  There are
-// no look-ups over the network.
+// no look-ups over the network.  How strong keys and signatures must be is up to the
+// connection's profile (client_strength.h).
 #ifndef POPGATE_CERTS_CLIENT_TRUST_H
 #define POPGATE_CERTS_CLIENT_TRUST_H
 

@@ -34,7 +34,7 @@ static int pss_hash_nid(const X509_ALGOR *algorithm)
 	return nid;
 }
 
-static int hash_nid(const X509 *certificate)
+int end_point_hash_nid(const struct x509_st *certificate)
 {
 	const X509_ALGOR *algorithm;
 	int nid, key_nid;
@@ -46,7 +46,7 @@ static int hash_nid(const X509 *certificate)
 
 static const EVP_MD *hash_of(const X509 *certificate)
 {
-	int nid = hash_nid(certificate);
+	int nid = end_point_hash_nid(certificate);
 	bool is_weak = nid == NID_md5 || nid == NID_sha1;
 	return is_weak ? EVP_sha256() : EVP_get_digestbynid(nid);
 }

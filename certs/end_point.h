@@ -7,11 +7,17 @@
 
 #include "proxy/base/str.h"
 
+struct x509_st;
+
 enum { END_POINT_MAX = 64 };
 
+// The hash function of a certificate's signature, as BoringSSL's NID_...; NID_undef when
+// it knows none.  Of RSA-PSS it stands in the signature's parameters (RFC 4055 section
+// 3.1).
+int end_point_hash_nid(const struct x509_st *certificate);
+
 // The hash of a certificate (DER) by the hash function of its own signature; by
-// SHA-256 where that is MD5 or SHA-1.  Of RSA-PSS the function stands in the
-// signature's parameters (RFC 4055 section 3.1).  Returns its length.
+// SHA-256 where that is MD5 or SHA-1.  Returns its length.
 //
 // 0 when the certificate is damaged, and when its signature knows no hash function:
 // of Ed25519 (RFC 8410) RFC 5929 leaves the binding undefined.  OpenSSL's users

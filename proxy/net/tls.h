@@ -139,10 +139,10 @@ enum tls_alert {
 	TLS_ALERT_unknown_ca = 48,
 };
 
-// Judges a client's certificate chain (leaf first, DER; never empty).  False with the
-// reason in *why, for the log, refuses it.
+// Judges a client's certificate chain (leaf first, DER; never empty) by the profile that
+// the connection has.  False with the reason in *why, for the log, refuses it.
 typedef bool tls_verify_client_fn(const void *context, const struct str *chain, size_t num_chain,
-    enum tls_alert *out_alert, struct text *why);
+    enum tls_profile profile, enum tls_alert *out_alert, struct text *why);
 
 // What a server asks clients for.
 struct tls_client_certificates {

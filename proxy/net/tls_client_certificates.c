@@ -19,6 +19,7 @@ enum { WHY_MAX = 1024 };
 static bool judge(struct tls *tls, enum tls_alert *out_alert)
 {
 	const struct tls_server *server = tls->server;
+	const struct tls_strength *strength = tls->exception ? tls->exception : &server->strength;
 	struct str chain[TLS_CHAIN_MAX];
 	size_t num;
 	char room[WHY_MAX];
@@ -26,7 +27,8 @@ static bool judge(struct tls *tls, enum tls_alert *out_alert)
 	*out_alert = TLS_ALERT_bad_certificate;
 	if (!tls_peer_chain(tls, chain, &num))
 		text_addf(&why, "the client sent more than %d certificates", TLS_CHAIN_MAX);
-	else if (server->verify(server->verify_context, chain, num, out_alert, &why))
+	else if (server->verify(
+	             server->verify_context, chain, num, strength->profile, out_alert, &why))
 		return true;
 	free(tls->refusal);
 	tls->refusal = str_dup(text_str(&why));

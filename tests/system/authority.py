@@ -54,7 +54,8 @@ class Client:
 class Authority:
     """An authority in a directory; `issuer` vouches for it, or it does so itself."""
 
-    def __init__(self, directory: Path, name: str = "clients", issuer: "Authority | None" = None):
+    def __init__(self, directory: Path, name: str = "clients", issuer: "Authority | None" = None,
+                 key: tuple[str, ...] = KEY, digest: str = "sha256"):
         self.directory, self.name = directory, name
         self.certificate = directory / f"{name}.pem"
         self.beside = b""  # what clients must show beside their own
@@ -63,10 +64,11 @@ class Authority:
         for counter in ("serial", "number"):
             self._file(counter).write_text("1000\n")
         if issuer:
-            made = issuer.issue(name, f"/CN={name}", "basicConstraints=critical,CA:true\nkeyUsage=keyCertSign,cRLSign")
+            made = issuer.issue(name, f"/CN={name}", "basicConstraints=critical,CA:true\nkeyUsage=keyCertSign,cRLSign",
+                                key=key, digest=digest)
             self.beside = made.chain.read_bytes()
             return
-        openssl(directory, "req", "-x509", *KEY, "-days", "30", "-subj", f"/CN={name}", "-keyout", f"{name}.key",
+        openssl(directory, "req", "-x509", *key, f"-{digest}", "-days", "30", "-subj", f"/CN={name}", "-keyout", f"{name}.key",
                 "-out", f"{name}.pem", "-addext", "keyUsage=critical,keyCertSign,cRLSign")
 
     def _file(self, suffix: str) -> Path:
@@ -76,7 +78,8 @@ class Authority:
         openssl(self.directory, "ca", "-batch", "-utf8", "-config", f"{self.name}.config", *arguments)
 
     def issue(self, name: str, subject: str = "/O=Test/CN=Anna", extensions: str = "", *, san: str = "",
-              expired: bool = False, until: datetime.datetime | None = None, key: tuple[str, ...] = KEY) -> Client:
+              expired: bool = False, until: datetime.datetime | None = None, key: tuple[str, ...] = KEY,
+              digest: str = "sha256") -> Client:
         """`san` as openssl-x509v3_config(5) has it, such as email:anna@test.local."""
         openssl(self.directory, "req", "-new", "-utf8", *key, "-subj", subject, "-keyout", f"{name}.key",
                 "-out", f"{name}.csr")
@@ -85,7 +88,7 @@ class Authority:
         dates = ["-startdate", LONG_AGO[0], "-enddate", LONG_AGO[1]] if expired else []
         if until:
             dates = ["-enddate", until.strftime("%Y%m%d%H%M%SZ")]
-        self._keep_books("-in", f"{name}.csr", "-out", f"{name}.pem", "-notext", "-extfile", f"{name}.ext", *dates)
+        self._keep_books("-md", digest, "-in", f"{name}.csr", "-out", f"{name}.pem", "-notext", "-extfile", f"{name}.ext", *dates)
         chain = self.directory / f"{name}.pem"
         chain.write_bytes(chain.read_bytes() + self.beside)
         return Client(chain, self.directory / f"{name}.key")

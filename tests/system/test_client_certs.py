@@ -360,10 +360,74 @@ def test_failures_count_as_wrong_passwords_do(start: Start, certificates: Certif
 @pytest.mark.parametrize("key", ["rsa:2048", "ec P-384", "ec P-521", "ed25519"])
 def test_a_key_may_be_of_any_kind(start: Start, certificates: Certificates, authority: Authority,
                                   configure: Callable[..., Config], key: str, version: ssl.TLSVersion) -> None:
-    kind, _space, curve = key.partition(" ")
-    options = ("-newkey", kind, "-nodes", *(("-pkeyopt", f"ec_paramgen_curve:{curve}") if curve else ()))
-    anna = authority.issue("anna", san=f"email:{USER}", key=options)
+    anna = authority.issue("anna", san=f"email:{USER}", key=key_of(key))
     fetched(start(configure(client_certs="required")), anna.context(certificates, version))
+
+
+def key_of(kind: str) -> tuple[str, ...]:
+    """Of `openssl req`: rsa:2048, or ec and the curve."""
+    name, _space, curve = kind.partition(" ")
+    return ("-newkey", name, "-nodes", *(("-pkeyopt", f"ec_paramgen_curve:{curve}") if curve else ()))
+
+
+WEAK_KEY = "the key is too weak for this tls_profile: "
+WEAK_SIGNATURE = "the signature is too weak for this tls_profile: "
+
+
+def lenient(client: Client, certificates: Certificates, version: ssl.TLSVersion) -> ssl.SSLContext:
+    """A client that shows a weak certificate."""
+    context = certificates.client_context()
+    context.set_ciphers("DEFAULT:@SECLEVEL=0")
+    context.load_cert_chain(client.chain, client.key)
+    context.minimum_version = context.maximum_version = version
+    return context
+
+
+@pytest.mark.parametrize(("key", "digest", "why", "is_for_legacy", "versions"), [
+    ("rsa:2048", "md5", f"{WEAK_SIGNATURE}MD5", False, TLS_VERSIONS),
+    ("rsa:2048", "sha1", f"{WEAK_SIGNATURE}SHA1", True, TLS_VERSIONS),
+    ("rsa:2040", "sha256", f"{WEAK_KEY}RSA 2040 bits", True, TLS_VERSIONS),
+    ("rsa:1024", "sha256", f"{WEAK_KEY}RSA 1024 bits", True, TLS_VERSIONS),
+    ("rsa:1016", "sha256", f"{WEAK_KEY}RSA 1016 bits", False, TLS_VERSIONS),
+    ("ec P-224", "sha256", f"{WEAK_KEY}ECDSA P-224", True, TLS_VERSIONS[:1]),  # TLS 1.3 does not have it
+])
+def test_weak_certificates_are_for_legacy_at_most(
+        start: Start, certificates: Certificates, authority: Authority, configure: Callable[..., Config], key: str,
+        digest: str, why: str, is_for_legacy: bool, versions: list[ssl.TLSVersion]) -> None:
+    signer = Authority(authority.directory, "signer", key=key_of("rsa:2048"))
+    weak = signer.issue("weak", san=f"email:{USER}", key=key_of(key), digest=digest)
+    exception = "allow legacy-tls ip 127.0.0.1 until 2099-12-31 because old program"
+    usual, legacy, excepted = (
+        start(configure(client_ca=str(signer.certificate), **options))
+        for options in ({}, {"tls_profile": "legacy"}, {"login_exceptions": [exception]}))
+    for version in versions:
+        context = lenient(weak, certificates, version)
+        assert cannot_connect(usual, context, "bad certificate")["why"].endswith(f" is refused: {why}")
+        for gate in (legacy, excepted):
+            if is_for_legacy:
+                fetched(gate, context)
+            else:
+                cannot_connect(gate, context, "bad certificate")
+
+
+@pytest.mark.parametrize(("root", "between", "why"), [
+    (("rsa:2048", "sha1"), ("rsa:2048", "sha256"), ""),  # its own signature proves nothing
+    (("rsa:1024", "sha256"), ("rsa:2048", "sha256"), f"{WEAK_KEY}RSA 1024 bits, for an authority in its chain"),
+    (("rsa:2048", "sha256"), ("rsa:1024", "sha256"), f"{WEAK_KEY}RSA 1024 bits, for an authority in its chain"),
+    (("rsa:2048", "sha256"), ("rsa:2048", "sha1"), f"{WEAK_SIGNATURE}SHA1, for an authority in its chain"),
+])
+def test_authorities_must_be_strong_too(
+        start: Start, certificates: Certificates, authority: Authority, configure: Callable[..., Config],
+        root: tuple[str, str], between: tuple[str, str], why: str) -> None:
+    top = Authority(authority.directory, "top", key=key_of(root[0]), digest=root[1])
+    below = Authority(authority.directory, "below", top, key_of(between[0]), between[1])
+    client = below.issue("client", san=f"email:{USER}")
+    context = lenient(client, certificates, ssl.TLSVersion.TLSv1_3)
+    gate = start(configure(client_ca=str(top.certificate)))
+    if why:
+        assert cannot_connect(gate, context, "bad certificate")["why"].endswith(f" is refused: {why}")
+    else:
+        fetched(gate, context)
 
 
 @pytest.mark.parametrize("version", TLS_VERSIONS)
