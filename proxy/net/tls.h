@@ -156,8 +156,8 @@ struct tls_client_certificates {
 
 // Lets the server ask its clients for certificates from the next handshake on; may be
 // called again, with other authorities, while it serves.  Sessions that were begun under
-// another `id` are not resumed, and the chain of one that is gets judged again: what is
-// in a ticket does not outlive its certificate.
+// another `id`, or while `required` was another, are not resumed, and the chain of one
+// that is gets judged again: what is in a ticket does not outlive its certificate.
 void tls_server_ask_for_certificates(
     struct tls_server *server, const struct tls_client_certificates *certificates);
 

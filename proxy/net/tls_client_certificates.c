@@ -51,10 +51,10 @@ bool tls_resumption_is_good(struct tls *tls)
 	if (!server || !server->verify || !SSL_session_reused(tls->ssl))
 		return true;
 	bool has_one = sk_CRYPTO_BUFFER_num(SSL_get0_peer_certificates(tls->ssl));
-	if (has_one ? judge(tls, &alert) : !server->requires_certificate)
+	if (!has_one || judge(tls, &alert))
 		return true;
-	tls->error = "the resumed session has no certificate of the client";
-	SSL_send_fatal_alert(tls->ssl, has_one ? (uint8_t)alert : SSL_AD_HANDSHAKE_FAILURE);
+	tls->error = "the resumed session's certificate of the client is refused";
+	SSL_send_fatal_alert(tls->ssl, (uint8_t)alert);
 	return false;
 }
 
@@ -70,29 +70,36 @@ static STACK_OF(CRYPTO_BUFFER) * copy_names(const struct str *names, size_t num)
 	return copies;
 }
 
-static bool ask(SSL_CTX *ctx, const struct tls_strength *strength,
-    const struct tls_client_certificates *certificates, const struct tls_certificate *served)
+static bool ask(const struct tls_server *server, const struct tls_place *place,
+    const struct tls_client_certificates *certificates)
 {
+	SSL_CTX *ctx = place->ctx;
 	int mode = SSL_VERIFY_PEER |
 	           (certificates->required ? SSL_VERIFY_FAIL_IF_NO_PEER_CERT : SSL_VERIFY_NONE);
 	SSL_CTX_set_custom_verify(ctx, mode, verify);
 	SSL_CTX_set_max_cert_list(ctx, CLIENT_CHAIN_SIZE_MAX);
 	SSL_CTX_set0_client_CAs(
 	    ctx, copy_names(certificates->authorities, certificates->num_authorities));
-	return tls_strength_of_clients(ctx, strength) &&
-	       tls_certificate_install(served, certificates->id, ctx);
+	return tls_strength_of_clients(ctx, &server->strength) &&
+	       tls_certificate_install(place->certificate, tls_asked(server), ctx);
+}
+
+// A session that began without a certificate does not count where one is required.
+static void keep_asked(
+    struct tls_server *server, const struct tls_client_certificates *certificates)
+{
+	BUG_ON(certificates->id.len >= sizeof(server->asked));
+	server->asked[0] = certificates->required ? 'r' : 'o';
+	memcpy(server->asked + 1, certificates->id.at, certificates->id.len);
+	server->asked_len = certificates->id.len + 1;
 }
 
 void tls_server_ask_for_certificates(
     struct tls_server *server, const struct tls_client_certificates *certificates)
 {
-	BUG_ON(certificates->id.len > sizeof(server->asked));
-	memcpy(server->asked, certificates->id.at, certificates->id.len);
-	server->asked_len = certificates->id.len;
+	keep_asked(server, certificates);
 	server->verify = certificates->verify;
 	server->verify_context = certificates->context;
-	server->requires_certificate = certificates->required;
 	for (size_t i = 0; i < server->num_places; i++)
-		BUG_ON(!ask(server->places[i].ctx, &server->strength, certificates,
-		    server->places[i].certificate));
+		BUG_ON(!ask(server, &server->places[i], certificates));
 }

@@ -45,9 +45,8 @@ struct tls_server {
 	const struct tickets *tickets; // NULL: BoringSSL makes keys of its own
 	tls_verify_client_fn *verify;  // NULL: no client is asked for a certificate
 	const void *verify_context;
-	bool requires_certificate;
 	struct tls_strength strength;
-	char asked[TLS_ASKED_MAX]; // what a client's certificate is judged by
+	char asked[1 + TLS_ASKED_MAX]; // whether one is required, and what it is judged by
 	size_t asked_len;
 };
 

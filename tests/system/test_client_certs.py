@@ -599,6 +599,29 @@ def check(condition: bool) -> None:
     assert condition
 
 
+@pytest.mark.parametrize("version", TLS_VERSIONS)
+def test_a_ticket_without_a_certificate_does_not_count_where_one_is_required(
+        start: Start, certificates: Certificates, configure: Callable[..., Config], anna: Client,
+        version: ssl.TLSVersion) -> None:
+    gate = start(configure())
+    context = certificates.client_context()
+    context.minimum_version = context.maximum_version = version
+    with connect(gate, context) as client:
+        session = client.tls.session
+        client.ask(b"QUIT", b"+OK")
+        client.read_to_end()
+    gate.reload_all(configure(client_certs="required"))
+    alert = "certificate required" if version is ssl.TLSVersion.TLSv1_3 else "handshake failure"
+    cannot_connect(gate, context, alert, session=session)
+    context.load_cert_chain(anna.chain, anna.key)
+    with Raw(gate.port("pop3s")) as client:
+        client.start_tls(context, session)
+        client.greeting()
+        assert not client.tls.session_reused
+        client.ask(b"AUTH EXTERNAL =", b"+OK")
+        fetch(client)
+
+
 def test_a_revocation_list_that_cannot_be_used_changes_nothing(
         start: Start, certificates: Certificates, workdir: Path, authority: Authority, anna: Client,
         configure: Callable[..., Config]) -> None:
