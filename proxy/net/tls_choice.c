@@ -6,8 +6,9 @@
 // first name of the first certificate: that may lie there with ECDSA and with RSA.
 //
 // What a client can use is what it says of signatures (RFC 8446 section 4.2.3, RFC 5246
-// section 7.4.1.4.1) and, up to TLS 1.2, of cipher suites.  What it says of the chain's
-// signatures (signature_algorithms_cert) is not asked: no authority issues other ones.
+// section 7.4.1.4.1) and, up to TLS 1.2, of cipher suites, and of the curves of keys (RFC
+// 8422 section 5.3).  What it says of the chain's signatures (signature_algorithms_cert)
+// is not asked: no authority issues other ones.
 #include "proxy/net/tls_priv.h"
 
 #include <openssl/bytestring.h>
@@ -21,10 +22,11 @@ enum { ALGORITHMS_MAX = 8 };
 // Algorithms are ended by 0.
 struct key_kind {
 	int type;
-	int curve; // NID_undef: it has none
-	int auth;  // what stands in the cipher suites of TLS 1.2
+	int curve;      // NID_undef: it has none
+	uint16_t group; // the same as clients write it; 0: it has none
+	int auth;       // what stands in the cipher suites of TLS 1.2
 	uint16_t in_tls13[ALGORITHMS_MAX], in_tls12[ALGORITHMS_MAX];
-	uint16_t by_sha1;   // in TLS 1.2 where it is allowed; 0: none
+	uint16_t by_sha1;   // in TLS 1.2, where the server signs by that; 0: none
 	const char *advice; // where a client cannot use the certificate's key, but this one
 };
 
@@ -37,17 +39,19 @@ struct key_kind {
 #define ECDSA                                                                                      \
 	SSL_SIGN_ECDSA_SECP256R1_SHA256, SSL_SIGN_ECDSA_SECP384R1_SHA384,                          \
 	    SSL_SIGN_ECDSA_SECP521R1_SHA512
+#define EC(curve, group, in_tls13, name)                                                           \
+	{                                                                                          \
+		EVP_PKEY_EC, curve, group, NID_auth_ecdsa, {in_tls13}, {ECDSA},                    \
+		    SSL_SIGN_ECDSA_SHA1, ADVICE("an ECDSA key (" name ")")                         \
+	}
 
 static const struct key_kind kinds[] = {
-    {EVP_PKEY_EC, NID_X9_62_prime256v1, NID_auth_ecdsa, {SSL_SIGN_ECDSA_SECP256R1_SHA256}, {ECDSA},
-        SSL_SIGN_ECDSA_SHA1, ADVICE("an ECDSA key (P-256)")},
-    {EVP_PKEY_EC, NID_secp384r1, NID_auth_ecdsa, {SSL_SIGN_ECDSA_SECP384R1_SHA384}, {ECDSA},
-        SSL_SIGN_ECDSA_SHA1, ADVICE("an ECDSA key (P-384)")},
-    {EVP_PKEY_EC, NID_secp521r1, NID_auth_ecdsa, {SSL_SIGN_ECDSA_SECP521R1_SHA512}, {ECDSA},
-        SSL_SIGN_ECDSA_SHA1, ADVICE("an ECDSA key (P-521)")},
-    {EVP_PKEY_ED25519, NID_undef, NID_auth_ecdsa, {SSL_SIGN_ED25519}, {SSL_SIGN_ED25519}, 0,
+    EC(NID_X9_62_prime256v1, SSL_CURVE_SECP256R1, SSL_SIGN_ECDSA_SECP256R1_SHA256, "P-256"),
+    EC(NID_secp384r1, SSL_CURVE_SECP384R1, SSL_SIGN_ECDSA_SECP384R1_SHA384, "P-384"),
+    EC(NID_secp521r1, SSL_CURVE_SECP521R1, SSL_SIGN_ECDSA_SECP521R1_SHA512, "P-521"),
+    {EVP_PKEY_ED25519, NID_undef, 0, NID_auth_ecdsa, {SSL_SIGN_ED25519}, {SSL_SIGN_ED25519}, 0,
         ADVICE("an Ed25519 key")},
-    {EVP_PKEY_RSA, NID_undef, NID_auth_rsa, {PSS}, {PSS, PKCS1}, SSL_SIGN_RSA_PKCS1_SHA1,
+    {EVP_PKEY_RSA, NID_undef, 0, NID_auth_rsa, {PSS}, {PSS, PKCS1}, SSL_SIGN_RSA_PKCS1_SHA1,
         ADVICE("an RSA key")},
 };
 
@@ -55,8 +59,8 @@ static const struct key_kind kinds[] = {
 struct wanted {
 	struct str name;
 	const SSL *ssl;
-	bool is_tls13, may_use_sha1;
-	CBS algorithms, suites;
+	bool is_tls13, takes_sha1;
+	CBS algorithms, groups, suites;
 };
 
 static int curve_of(const EVP_PKEY *key)
@@ -102,13 +106,6 @@ static bool has_number(CBS numbers, uint16_t wanted)
 	return false;
 }
 
-static bool is_sha1_allowed(const struct tls *tls)
-{
-	const struct tls_strength *strength =
-	    tls->exception ? tls->exception : &tls->server->strength;
-	return strength->profile == TLS_PROFILE_legacy;
-}
-
 static struct wanted wanted_by(const SSL_CLIENT_HELLO *hello)
 {
 	const char *name = SSL_get_servername(hello->ssl, TLSEXT_NAMETYPE_host_name);
@@ -118,8 +115,9 @@ static struct wanted wanted_by(const SSL_CLIENT_HELLO *hello)
 	    .is_tls13 = has_number(numbers_in(hello, TLSEXT_TYPE_supported_versions, true),
 	                    TLS1_3_VERSION) &&
 	                SSL_get_max_proto_version(hello->ssl) >= TLS1_3_VERSION,
-	    .may_use_sha1 = is_sha1_allowed(tls_of(hello->ssl)),
+	    .takes_sha1 = tls_strength_has_sha1(tls_strength_of(tls_of(hello->ssl))),
 	    .algorithms = numbers_in(hello, TLSEXT_TYPE_signature_algorithms, false),
+	    .groups = numbers_in(hello, TLSEXT_TYPE_supported_groups, false),
 	};
 	CBS_init(&wanted.suites, hello->cipher_suites, hello->cipher_suites_len);
 	return wanted;
@@ -148,10 +146,16 @@ static bool has_suite(const struct wanted *wanted, int auth)
 	return false;
 }
 
+// Who says nothing of curves knows all of them (RFC 8422 section 4).
+static bool knows_curve(const struct wanted *wanted, uint16_t group)
+{
+	return !group || !CBS_len(&wanted->groups) || has_number(wanted->groups, group);
+}
+
 // Who says nothing of signatures, before TLS 1.3, is one of old who knows SHA-1.
 static bool takes_sha1(const struct wanted *wanted, const struct key_kind *kind)
 {
-	return wanted->may_use_sha1 && kind->by_sha1 &&
+	return wanted->takes_sha1 && kind->by_sha1 &&
 	       (!CBS_len(&wanted->algorithms) || has_number(wanted->algorithms, kind->by_sha1));
 }
 
@@ -161,7 +165,7 @@ static bool can_use(const struct wanted *wanted, const struct key_kind *kind)
 		return false;
 	if (wanted->is_tls13)
 		return has_one_of(wanted->algorithms, kind->in_tls13);
-	return has_suite(wanted, kind->auth) &&
+	return has_suite(wanted, kind->auth) && knows_curve(wanted, kind->group) &&
 	       (takes_sha1(wanted, kind) || has_one_of(wanted->algorithms, kind->in_tls12));
 }
 

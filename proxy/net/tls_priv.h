@@ -99,6 +99,9 @@ SSL_CTX *tls_context_new(const struct tls_strength *strength, struct text *why);
 // tls_strength.c: where nobody has asked for another.
 extern const struct tls_strength tls_usual_strength;
 
+// tls_strength.c: whether SHA-1 signs there, up to TLS 1.2.
+bool tls_strength_has_sha1(const struct tls_strength *strength);
+
 // tls_strength.c: sets versions, suites and what signs; false with BoringSSL's reason queued.
 bool tls_strength_of_context(SSL_CTX *ctx, const struct tls_strength *strength);
 bool tls_strength_of_connection(SSL *ssl, const struct tls_strength *strength);
@@ -115,6 +118,12 @@ struct tls *tls_of(const SSL *ssl);
 
 // Gives it what a handshake needs.
 void tls_begin(struct tls *tls, SSL_CTX *ctx);
+
+// How strong this one has to be; on the server's side.
+static inline const struct tls_strength *tls_strength_of(const struct tls *tls)
+{
+	return tls->exception ? tls->exception : &tls->server->strength;
+}
 
 // As server, for a client whose hello is there.
 void tls_begin_server(struct tls *tls);

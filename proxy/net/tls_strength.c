@@ -70,10 +70,15 @@ static bool is_in(const struct suite *suite, const struct tls_strength *strength
 	       (suite->exchange == EXCHANGE_ECDHE || !strength->forward_secrecy);
 }
 
+bool tls_strength_has_sha1(const struct tls_strength *strength)
+{
+	return strength->profile == TLS_PROFILE_legacy;
+}
+
 static size_t num_signatures(const struct tls_strength *strength)
 {
 	size_t all = sizeof(signatures) / sizeof(signatures[0]);
-	return strength->profile == TLS_PROFILE_legacy ? all : all - NUM_BY_SHA1;
+	return tls_strength_has_sha1(strength) ? all : all - NUM_BY_SHA1;
 }
 
 static void list_suites(const struct tls_strength *strength, struct text *out)

@@ -51,6 +51,7 @@ def der_of(said: str) -> bytes:
 TLS12, TLS13 = "-tls1_2", "-tls1_3"
 ONLY_RSA = ["-sigalgs", "RSA-PSS+SHA256:RSA+SHA256"]
 ONLY_P256 = ["-sigalgs", "ECDSA+SHA256:RSA-PSS+SHA256:RSA+SHA256"]
+ECDSA_BY_SHA1 = ["-sigalgs", "ECDSA+SHA1:RSA+SHA256", "-cipher", "ALL:@SECLEVEL=0"]
 
 
 @pytest.mark.parametrize(("name", "arguments", "wanted"), [
@@ -61,12 +62,17 @@ ONLY_P256 = ["-sigalgs", "ECDSA+SHA256:RSA-PSS+SHA256:RSA+SHA256"]
     ("a.test", [TLS12, "-cipher", "ECDHE-RSA-AES128-GCM-SHA256"], "first-rsa"),
     ("a.test", [TLS12, "-cipher", "ECDHE-ECDSA-AES128-GCM-SHA256"], "first"),
     ("a.test", [TLS12], "first"),
+    ("a.test", [TLS12, "-curves", "X25519"], "first-rsa"),
+    ("a.test", [TLS13, "-curves", "X25519"], "first"),
+    ("a.test", [TLS12, *ECDSA_BY_SHA1], "first-rsa"),
     ("b.test", [], "wild"),
     ("y.b.test", [], "wild"),
     ("x.b.test", [], "exact"),
     ("x.b.test", [TLS12, "-cipher", "ECDHE-ECDSA-AES128-GCM-SHA256"], "wild"),
     ("c.test", [], "large"),
     ("c.test", [TLS13, *ONLY_P256], "large-rsa"),
+    ("c.test", [TLS12, "-curves", "X25519:P-256"], "large-rsa"),
+    ("c.test", [TLS12, "-curves", "X25519:P-384"], "large"),
     ("d.test", [], "modern"),
     ("d.test", [TLS13, *ONLY_P256], "modern-ec"),
     ("unknown.test", [], "first"),
@@ -93,6 +99,15 @@ def before_no_store(certificates: Certificates, sections: dict[str, Config], **d
 @pytest.fixture
 def serving(start: Start, certificates: Certificates, sections: dict[str, Config]) -> Popgate:
     return start(before_no_store(certificates, sections))
+
+
+@pytest.mark.parametrize("profile", ["intermediate", "legacy"])
+def test_sha1_can_be_used_in_legacy_alone(start: Start, certificates: Certificates, sections: dict[str, Config],
+                                          profile: str) -> None:
+    gate = start(before_no_store(certificates, sections, tls_profile=profile))
+    said = served_to(gate, "-servername", "a.test", TLS12, *ECDSA_BY_SHA1)
+    assert der_of(said) == certificates.der("first" if profile == "legacy" else "first-rsa")
+    assert "Cipher is ECDHE-" in said
 
 
 @pytest.mark.parametrize(("name", "known"), [("b.test", True), ("Y.B.Test", True), ("unknown.test", False),
