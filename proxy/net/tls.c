@@ -13,6 +13,33 @@
 #include "proxy/base/die.h"
 #include "proxy/net/stream.h"
 
+// ---- the hellos ---------------------------------------------------------
+
+// As BoringSSL says it of a message that is too large.
+static void refuse_hello(struct tls *tls)
+{
+	static const char alert[] = {21, 3, 3, 0, 2, 2, SSL_AD_ILLEGAL_PARAMETER};
+	stream_write_raw(tls->stream, (struct str){alert, sizeof(alert)});
+	tls->error = "the ClientHello is larger than 8 KiB";
+}
+
+// Whether what BoringSSL reads is no part of a hello that is too large: of the first, since
+// it may begin without that where something else came before, or of the second, which is
+// due after a HelloRetryRequest.
+static bool is_hello_good(struct tls *tls, struct str piece)
+{
+	if (!tls->server || tls->num_hellos > SSL_used_hello_retry_request(tls->ssl))
+		return true;
+	enum tls_hello_result result = tls_hello_take(&tls->hello, piece);
+	if (result == TLS_HELLO_WHOLE) {
+		tls->num_hellos++;
+		tls->hello = (struct tls_hello){.passes_others = true};
+	}
+	if (result == TLS_HELLO_TOO_LARGE)
+		refuse_hello(tls);
+	return result != TLS_HELLO_TOO_LARGE;
+}
+
 // ---- the BIO ------------------------------------------------------------
 
 static int bio_read(BIO *bio, char *out, int wanted)
@@ -26,6 +53,8 @@ static int bio_read(BIO *bio, char *out, int wanted)
 		return -1;
 	}
 	struct str piece = str_take(tls->fed, (size_t)wanted);
+	if (!is_hello_good(tls, piece))
+		return -1;
 	memcpy(out, piece.at, piece.len);
 	tls->fed = str_drop(tls->fed, piece.len);
 	return (int)piece.len;
@@ -187,12 +216,17 @@ void tls_feed_end(struct tls *tls)
 }
 
 // Who has found the reason before BoringSSL knows it best.
-static void note_error(struct tls *tls)
+static void note_error(struct tls *tls, const char *error)
+{
+	if (!tls->error)
+		tls->error = error;
+}
+
+static const char *worded_error(const struct tls *tls)
 {
 	bool by_key = tls->key_advice && tls_failed_by_key();
 	const char *error = tls->server ? tls_last_error_of_client() : tls_last_error();
-	if (!tls->error)
-		tls->error = by_key ? tls->key_advice : error;
+	return by_key ? tls->key_advice : error;
 }
 
 // Debian's BoringSSL has a word for whatever it refuses, until it has chosen a suite, but
@@ -218,19 +252,10 @@ static enum tls_result result_of(struct tls *tls, int returned)
 	case SSL_ERROR_WANT_PRIVATE_KEY_OPERATION: return TLS_WAITS;
 	case SSL_ERROR_ZERO_RETURN: return TLS_ENDED;
 	case SSL_ERROR_SYSCALL:
-		tls->error = wordless_error(tls);
+		note_error(tls, wordless_error(tls));
 		return tls->fed_end ? TLS_ENDED : TLS_FAILED;
-	default: note_error(tls); return TLS_FAILED;
+	default: note_error(tls, worded_error(tls)); return TLS_FAILED;
 	}
-}
-
-// As BoringSSL says it of a message that is too large.
-static enum tls_result refuse_hello(struct tls *tls)
-{
-	static const char alert[] = {21, 3, 3, 0, 2, 2, SSL_AD_ILLEGAL_PARAMETER};
-	stream_write_raw(tls->stream, (struct str){alert, sizeof(alert)});
-	tls->error = "the ClientHello is larger than 8 KiB";
-	return TLS_FAILED;
 }
 
 // Keeps what there is of a hello, which is less than TLS_HELLO_MAX; most come whole,
@@ -247,17 +272,18 @@ static enum tls_result take_hello(struct tls *tls)
 {
 	enum tls_hello_result result = tls_hello_take(&tls->hello, tls->fed);
 	if (result == TLS_HELLO_TOO_LARGE)
-		return refuse_hello(tls);
-	if (result == TLS_HELLO_PARTIAL && tls->fed_end) {
+		refuse_hello(tls);
+	else if (result == TLS_HELLO_PARTIAL && tls->fed_end)
 		tls->error = "the peer went away";
+	if (tls->error)
 		return TLS_FAILED;
-	}
 	if (result == TLS_HELLO_PARTIAL || buf_len(&tls->flight)) {
 		enum tls_result kept = keep_flight(tls);
 		if (kept == TLS_FAILED || result == TLS_HELLO_PARTIAL)
 			return kept;
 		tls->fed = buf_str(&tls->flight);
 	}
+	tls->hello = (struct tls_hello){.passes_others = true};
 	tls_begin_server(tls);
 	return tls->error ? TLS_FAILED : TLS_OK;
 }

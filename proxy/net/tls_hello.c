@@ -1,7 +1,8 @@
 // tls_hello.c: see tls_hello.h.
 #include "proxy/net/tls_hello.h"
 
-enum { HANDSHAKE = 22, VERSION_MAJOR = 3, CLIENT_HELLO = 1 };
+enum { CHANGE_CIPHER_SPEC = 20, HANDSHAKE = 22, DATA = 23 };
+enum { VERSION_MAJOR = 3, CLIENT_HELLO = 1 };
 
 // Appends to a header; true when it is whole.
 static bool gather(uint8_t *header, size_t size, uint8_t *len, struct str piece)
@@ -12,13 +13,22 @@ static bool gather(uint8_t *header, size_t size, uint8_t *len, struct str piece)
 	return *len == size;
 }
 
+// BoringSSL does so with warnings, ChangeCipherSpec in TLS 1.3, early data that it has
+// refused, and nothing; what begins with another kind is no record.
+static bool is_passed_over(const struct tls_hello *hello)
+{
+	uint8_t kind = hello->header[0];
+	return hello->passes_others && kind >= CHANGE_CIPHER_SPEC && kind <= DATA;
+}
+
 static enum tls_hello_result begin_record(struct tls_hello *hello)
 {
 	const uint8_t *header = hello->header;
 	hello->header_len = 0;
 	hello->record_left = (uint32_t)header[3] << 8 | header[4];
-	if (header[0] != HANDSHAKE || header[1] != VERSION_MAJOR || !hello->record_left)
-		return TLS_HELLO_WHOLE;
+	hello->is_other = header[0] != HANDSHAKE;
+	if (hello->is_other || header[1] != VERSION_MAJOR || !hello->record_left)
+		return is_passed_over(hello) ? TLS_HELLO_PARTIAL : TLS_HELLO_WHOLE;
 	return hello->record_left > TLS_HELLO_MAX ? TLS_HELLO_TOO_LARGE : TLS_HELLO_PARTIAL;
 }
 
@@ -43,6 +53,8 @@ static size_t lacking(const struct tls_hello *hello)
 {
 	if (!hello->record_left)
 		return sizeof(hello->header) - hello->header_len;
+	if (hello->is_other)
+		return hello->record_left;
 	size_t lacking =
 	    is_in_prefix(hello) ? sizeof(hello->prefix) - hello->prefix_len : hello->message_left;
 	return lacking < hello->record_left ? lacking : hello->record_left;
@@ -57,6 +69,8 @@ static enum tls_hello_result take_piece(struct tls_hello *hello, struct str piec
 		return whole ? begin_record(hello) : TLS_HELLO_PARTIAL;
 	}
 	hello->record_left -= (uint32_t)piece.len;
+	if (hello->is_other)
+		return TLS_HELLO_PARTIAL;
 	if (is_in_prefix(hello)) {
 		bool whole =
 		    gather(hello->prefix, sizeof(hello->prefix), &hello->prefix_len, piece);

@@ -66,6 +66,7 @@ struct tls {
 	const char *name;                    // the peer's, on the client's side
 	struct str fed;                      // ciphertext not yet read by BoringSSL
 	struct tls_hello hello;
+	int num_hellos;    // that BoringSSL has read, on the server's side
 	struct buf flight; // what came of the hello, where it did not come at once
 	bool fed_end;
 	struct question *question;    // that a signer has; NULL mostly

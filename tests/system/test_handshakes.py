@@ -266,7 +266,7 @@ def test_a_hello_may_come_in_crumbs(start: Start, certificates: Certificates,
         client.ask(b"QUIT", b"+OK")
 
 
-PADDING = b"\0\x15"
+PADDING, KEY_SHARE = b"\0\x15", b"\0\x33"
 
 
 def split(extensions: bytes) -> Iterator[bytes]:
@@ -276,17 +276,30 @@ def split(extensions: bytes) -> Iterator[bytes]:
         extensions = extensions[size:]
 
 
-def padded(hello: bytes, size: int) -> bytes:
-    """The hello with a padding extension (RFC 7685), as a message of this size."""
+def with_extensions(hello: bytes, change: Callable[[bytes], bytes]) -> bytes:
+    """The hello as a message, with its extensions as `change` has made them."""
     body = hello[9:]
     at = 34 + 1 + body[34]
     at += 2 + int.from_bytes(body[at:at + 2], "big")
     at += 1 + body[at]
-    extensions = b"".join(extension for extension in split(body[at + 2:]) if extension[:2] != PADDING)
-    room = size - 4 - at - 2 - len(extensions) - 4
-    extensions += PADDING + struct.pack(">H", room) + bytes(room)
+    extensions = change(body[at + 2:])
     body = body[:at] + struct.pack(">H", len(extensions)) + extensions
     return b"\1" + len(body).to_bytes(3, "big") + body
+
+
+def padded(hello: bytes, size: int) -> bytes:
+    """The hello with a padding extension (RFC 7685), as a message of this size."""
+    def pad(extensions: bytes) -> bytes:
+        kept = b"".join(extension for extension in split(extensions) if extension[:2] != PADDING)
+        room = size - len(with_extensions(hello, lambda _extensions: kept)) - 4
+        return kept + PADDING + struct.pack(">H", room) + bytes(room)
+    return with_extensions(hello, pad)
+
+
+def without_key_share(hello: bytes) -> bytes:
+    """The hello, as a message, with none of the keys that it offers: the server asks for another hello."""
+    return with_extensions(hello, lambda extensions: b"".join(
+        KEY_SHARE + b"\0\2\0\0" if extension[:2] == KEY_SHARE else extension for extension in split(extensions)))
 
 
 @pytest.fixture(name="gate")
@@ -325,6 +338,46 @@ def test_a_large_hello_is_refused_before_it_has_come(gate: Popgate) -> None:
 def test_a_hello_in_too_many_records(gate: Popgate) -> None:
     crumbs = in_records(1)(record(padded(hello_of(gate.context), 2000)))[0]
     assert "larger than 8 KiB" in refused(gate, crumbs)
+
+
+# What BoringSSL passes over before it has a version, and after.
+BEFORE_FIRST = {"nothing": b"", "an empty record": record(b""), "a warning": record(b"\1\x5a", kind=21)}
+BEFORE_SECOND = {**BEFORE_FIRST, "ChangeCipherSpec": record(b"\1", kind=20)}
+
+
+@pytest.mark.parametrize("before", BEFORE_FIRST.values(), ids=BEFORE_FIRST)
+def test_the_limit_holds_behind_other_records(gate: Popgate, before: bytes) -> None:
+    hello = hello_of(gate.context)
+    with Raw(gate.port("pop3s")) as client:
+        client.send(before + record(padded(hello, HELLO_MAX - 5 - len(before))))
+        assert client.socket.recv(1) == b"\x16"
+    for content in in_records(4000)(record(padded(hello, HELLO_MAX))):
+        assert "larger than 8 KiB" in refused(gate, before + content)
+
+
+@pytest.mark.parametrize("at_once", [True, False])
+@pytest.mark.parametrize("before", BEFORE_SECOND.values(), ids=BEFORE_SECOND)
+def test_the_limit_holds_for_a_second_hello(gate: Popgate, before: bytes, at_once: bool) -> None:
+    hello = hello_of(gate.context)
+    first = record(without_key_share(hello))
+
+    def answered(second: bytes) -> tuple[bytes, int]:
+        """The beginnings of the answers to both, and the client's port."""
+        with Raw(gate.port("pop3s")) as client:
+            client.send(first + before + second if at_once else first)
+            retry = client.socket.recv(5)
+            client.socket.recv(int.from_bytes(retry[3:], "big") + len(record(b"\1")), socket.MSG_WAITALL)
+            if not at_once:
+                client.send(before + second)
+            return retry[:1] + client.socket.recv(1), client.port
+
+    largest = HELLO_MAX - 5 - len(before)
+    assert answered(record(padded(hello, largest)))[0] == b"\x16\x16"
+    for second in (record(padded(hello, largest + 1)), in_records(4000)(record(padded(hello, 16000)))[0]):
+        answer, port = answered(second)
+        assert answer == b"\x16\x15"
+        closed = gate.closed(port)
+        assert (closed["reason"], closed["why"]) == ("tls_failed", "the ClientHello is larger than 8 KiB")
 
 
 FLOODS = {

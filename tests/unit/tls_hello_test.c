@@ -106,6 +106,67 @@ static void test_what_is_no_hello(void **state)
 	}
 }
 
+static enum tls_hello_result feed_passing(struct str flight, size_t step, uint32_t *out_seen)
+{
+	struct tls_hello hello = {.passes_others = true};
+	enum tls_hello_result result = TLS_HELLO_PARTIAL;
+	while (result == TLS_HELLO_PARTIAL && flight.len) {
+		result = tls_hello_take(&hello, str_take(flight, step));
+		flight = str_drop(flight, step);
+	}
+	*out_seen = hello.num_seen;
+	return result;
+}
+
+static const struct str passed[] = {
+    BYTES(21, 3, 1, 0, 2, 1, 90),    // a warning
+    BYTES(20, 3, 3, 0, 1, 1),        // ChangeCipherSpec
+    BYTES(23, 3, 3, 0, 3, 22, 3, 1), // data
+    BYTES(23, 3, 3, 0, 0),
+    BYTES(22, 3, 1, 0, 0),
+};
+
+static const struct str no_records[] = {
+    STR("USER anna\r\n"),
+    STR("\x80\x2e\1\3\1"),             // the hello of SSL 2.0
+    BYTES(22, 3, 1, 0, 9, 2, 0, 0, 5), // ServerHello
+};
+
+// Where BoringSSL goes on reading, what it may pass over is no answer, but counts.
+static void test_what_is_passed_over(void **state)
+{
+	static char room[ROOM];
+	(void)state;
+	for (size_t i = 0; i < NUM(passed); i++)
+		for (size_t step = 1; step < 12; step++) {
+			uint32_t seen;
+			size_t at = passed[i].len;
+			memcpy(room, passed[i].at, at);
+			size_t len = at + make_flight(room + at, 500, 200);
+			check(passed[i],
+			    feed_passing((struct str){room, len}, step, &seen) == TLS_HELLO_WHOLE);
+			assert_int_equal(seen, len);
+			make_flight(room + at, 9000, 500);
+			check(passed[i], feed_passing((struct str){room, ROOM / 4}, step, &seen) ==
+			                     TLS_HELLO_TOO_LARGE);
+		}
+}
+
+static void test_no_more_is_passed_over_than_fits(void **state)
+{
+	static char room[ROOM];
+	uint32_t seen;
+	(void)state;
+	for (size_t i = 0; i < NUM(no_records); i++)
+		check(no_records[i], feed_passing(no_records[i], 1, &seen) == TLS_HELLO_WHOLE);
+	for (size_t at = 0; at < ROOM; at += 8)
+		memcpy(room + at, (char[]){23, 3, 3, 0, 3, 0, 0, 0}, 8);
+	assert_int_equal(
+	    feed_passing((struct str){room, TLS_HELLO_MAX}, 100, &seen), TLS_HELLO_PARTIAL);
+	assert_int_equal(
+	    feed_passing((struct str){room, TLS_HELLO_MAX + 1}, 100, &seen), TLS_HELLO_TOO_LARGE);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -113,6 +174,8 @@ int main(void)
 	    cmocka_unit_test(test_with_more_behind),
 	    cmocka_unit_test(test_too_large),
 	    cmocka_unit_test(test_what_is_no_hello),
+	    cmocka_unit_test(test_what_is_passed_over),
+	    cmocka_unit_test(test_no_more_is_passed_over_than_fits),
 	};
 	return cmocka_run_group_tests_name("tls_hello", tests, NULL, NULL);
 }
