@@ -41,6 +41,7 @@ void leaf_read(struct str der, struct leaf *out_leaf)
 		read_names(x509, out_leaf);
 		out_leaf->not_before = subject_time(X509_get0_notBefore(x509));
 		out_leaf->not_after = subject_time(X509_get0_notAfter(x509));
+		out_leaf->wants_staple = subject_wants_staple(x509);
 	}
 	X509_free(x509);
 	ERR_clear_error();

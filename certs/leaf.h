@@ -16,6 +16,7 @@ struct leaf {
 	size_t end_point_len;
 	uint8_t fingerprint[LEAF_FINGERPRINT]; // SHA-256 of the certificate
 	int64_t not_before, not_after;         // its first and last second, by unix time
+	bool wants_staple; // no client shall take it without an OCSP response (RFC 7633)
 };
 
 enum { LEAF_WARNING_S = 30 * 24 * 60 * 60 }; // where no certificate_warning is to be had

@@ -1,6 +1,7 @@
 // subject.c: reading one certificate.  See subject.h.
 #include "certs/subject.h"
 
+#include <openssl/bytestring.h>
 #include <openssl/err.h>
 #include <openssl/nid.h>
 #include <openssl/x509v3.h>
@@ -119,7 +120,7 @@ bool subject_has_name(struct x509_st *certificate, struct str name)
 	return has;
 }
 
-// ---- keys and issuers ---------------------------------------------------
+// ---- keys ---------------------------------------------------------------
 
 static const struct {
 	int nid;
@@ -163,6 +164,37 @@ void subject_print_issuer_url(const struct x509_st *certificate, struct text *ou
 	AUTHORITY_INFO_ACCESS_free(access);
 	ERR_clear_error();
 }
+
+// ---- what it asks for ---------------------------------------------------
+
+// An INTEGER for each feature: the number of the extension of TLS.
+static bool has_feature(const ASN1_OCTET_STRING *value, uint64_t wanted)
+{
+	CBS all, features;
+	uint64_t each;
+	CBS_init(&all, ASN1_STRING_get0_data(value), (size_t)ASN1_STRING_length(value));
+	if (!CBS_get_asn1(&all, &features, CBS_ASN1_SEQUENCE))
+		return false;
+	while (CBS_get_asn1_uint64(&features, &each))
+		if (each == wanted)
+			return true;
+	return false;
+}
+
+bool subject_wants_staple(const struct x509_st *certificate)
+{
+	enum { STATUS_REQUEST = 5 };
+	ASN1_OBJECT *features = OBJ_txt2obj("1.3.6.1.5.5.7.1.24", 1);
+	BUG_ON(!features);
+	int index = X509_get_ext_by_OBJ(certificate, features, -1);
+	X509_EXTENSION *found = index >= 0 ? X509_get_ext(certificate, index) : NULL;
+	ASN1_OBJECT_free(features);
+	bool wants = found && has_feature(X509_EXTENSION_get_data(found), STATUS_REQUEST);
+	ERR_clear_error();
+	return wants;
+}
+
+// ---- issuers ------------------------------------------------------------
 
 static bool is_signed_by(struct x509_st *certificate, struct x509_st *issuer)
 {

@@ -42,6 +42,10 @@ bool subject_is_self_signed(struct x509_st *certificate);
 // Whether the issuer's key has signed the certificate, and the issuer may do so.
 bool subject_is_issued_by(struct x509_st *certificate, struct x509_st *issuer);
 
+// Whether it says that no client shall take it without an OCSP response (status_request
+// among its TLS features, RFC 7633).
+bool subject_wants_staple(const struct x509_st *certificate);
+
 // Whether a client that dialled `name`, a host name or an address, takes the
 // certificate for that: by its alternative names alone (RFC 9525 section 6).
 bool subject_has_name(struct x509_st *certificate, struct str name);

@@ -277,6 +277,17 @@ static void check_purpose(struct surveying *s)
 	ERR_clear_error();
 }
 
+// With it on, the log says whether there is a response to be had.
+static void check_staple(struct surveying *s)
+{
+	if (!subject_wants_staple(s->leaf) || s->question->stapling == SURVEY_STAPLING_on)
+		return;
+	survey_add(s->survey,
+	    s->question->stapling == SURVEY_STAPLING_off ? FINDING_staple_missing
+	                                                 : FINDING_staple_unknown,
+	    "%s", subject_of(s->leaf).at);
+}
+
 // ---- names --------------------------------------------------------------
 
 // Whether a wildcard among the names would have this one, if a star stood for any
@@ -329,7 +340,7 @@ static void check_names(struct surveying *s)
 
 static check_fn *const checks[] = {check_key_mismatch, check_key_exposed, check_key_replaceable,
     check_key, check_times, check_lifetime, check_issuer_times, check_trust, check_order,
-    check_signatures, check_needless, check_purpose, check_names};
+    check_signatures, check_needless, check_purpose, check_staple, check_names};
 
 // Where the key's certificate is not the first, it is judged all the same.
 static bool load(struct surveying *s, struct text *why)

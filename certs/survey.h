@@ -35,10 +35,14 @@ struct survey {
 	size_t num_errors; // those found after the list was full are counted too
 };
 
+// Whether OCSP responses are shown with the certificate.
+enum survey_stapling { SURVEY_STAPLING_unknown, SURVEY_STAPLING_off, SURVEY_STAPLING_on };
+
 struct survey_question {
 	const char *chain_path;
 	const char *key_path; // NULL: not looked at
 	const char *ca_path;  // NULL: AUTHORITIES_OF_SYSTEM
+	enum survey_stapling stapling;
 	const char *const *names;
 	size_t num_names;
 	int64_t now;       // seconds since 1970

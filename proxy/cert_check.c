@@ -141,25 +141,22 @@ static int64_t warning_of(const struct cert_command *command)
 	                       : LEAF_WARNING_S;
 }
 
-static bool check_pair(const struct cert_command *command, const char *chain, const char *key,
+// The question has the files, and what is known of their serving.
+static bool check_pair(const struct cert_command *command, struct survey_question question,
     const struct names *names, struct survey *survey)
 {
 	char room[CERT_REASON_ROOM];
 	struct text why = TEXT(room);
-	const struct survey_question question = {
-	    .chain_path = chain,
-	    .key_path = key,
-	    .ca_path = cert_value(command, CERT_OPTION_ca),
-	    .names = (const char *const *)names->at,
-	    .num_names = names->num,
-	    .now = command->now,
-	    .warning_s = warning_of(command),
-	};
+	question.ca_path = cert_value(command, CERT_OPTION_ca);
+	question.names = (const char *const *)names->at;
+	question.num_names = names->num;
+	question.now = command->now;
+	question.warning_s = warning_of(command);
 	if (!survey_files(&question, survey, &why))
 		return verbs_complain("%s", room);
 	for (size_t i = 0; i < names->num; i++)
 		ask_dns(names->at[i], survey);
-	print_survey(survey, chain);
+	print_survey(survey, question.chain_path);
 	return !survey->num_errors;
 }
 
@@ -178,8 +175,9 @@ static bool check_files(const struct cert_command *command)
 		return verbs_complain("say --chain once; check takes one file, as it is served");
 	for (size_t i = 0; i < given->num; i++)
 		names_add(&names, given->at[i], &survey);
-	bool good = check_pair(
-	    command, chains->at[0], cert_value(command, CERT_OPTION_key), &names, &survey);
+	const struct survey_question question = {
+	    .chain_path = chains->at[0], .key_path = cert_value(command, CERT_OPTION_key)};
+	bool good = check_pair(command, question, &names, &survey);
 	names_done(&names);
 	return good;
 }
@@ -227,7 +225,13 @@ static bool check_configured(const struct cert_command *command, size_t index)
 	collect_names(command->config, index, &names, &survey);
 	for (size_t i = 0; i < given->num; i++)
 		names_add(&names, given->at[i], &survey);
-	bool good = check_pair(command, options->chain, options->key, &names, &survey);
+	const struct survey_question question = {
+	    .chain_path = options->chain,
+	    .key_path = options->key,
+	    .stapling =
+	        options->ocsp == CERTIFICATE_OCSP_off ? SURVEY_STAPLING_off : SURVEY_STAPLING_on,
+	};
+	bool good = check_pair(command, question, &names, &survey);
 	names_done(&names);
 	return good;
 }

@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "backends/store/store.h"
+#include "certs/leaf.h"
 #include "policy/report.h"
 #include "proxy/base/addr.h"
 #include "proxy/cert.h"
@@ -127,6 +128,21 @@ static bool report_winbind(const struct config *config, bool *out_works)
 	return finding != HELPER_FINDING_none;
 }
 
+// Not all clients heed it.
+static bool report_unstapled(
+    const struct certificate_config *config, const struct tls_certificate *certificate)
+{
+	struct leaf leaf;
+	leaf_read(tls_certificate_leaf(certificate), &leaf);
+	bool is_missing = leaf.wants_staple && config->options.ocsp == CERTIFICATE_OCSP_off;
+	leaf_done(&leaf);
+	if (is_missing)
+		printf("certificate %s: it asks for OCSP responses (tlsfeature), and ocsp is off; "
+		       "clients that look for one refuse it; set ocsp: fetch\n",
+		    config->name);
+	return is_missing;
+}
+
 // Such a file may come later, or a fresher one.
 static bool report_staples(const struct snapshot *snapshot)
 {
@@ -135,7 +151,11 @@ static bool report_staples(const struct snapshot *snapshot)
 		char room[512];
 		struct text why = TEXT(room);
 		const struct certificate_config *config = &snapshot->config->certificates[i];
-		if (config->options.ocsp != CERTIFICATE_OCSP_file || !snapshot->certificates[i] ||
+		if (!snapshot->certificates[i])
+			continue;
+		if (report_unstapled(config, snapshot->certificates[i]))
+			all_good = false;
+		if (config->options.ocsp != CERTIFICATE_OCSP_file ||
 		    staples_try_file(snapshot->certificates[i], config->options.ocsp_file, &why))
 			continue;
 		printf("certificate %s: ocsp_file %s: %s\n", config->name,

@@ -122,6 +122,19 @@ static void log_open_key(const struct certificate_config *config, enum log_event
 }
 
 // As often as the files are another: at a start and a reload too.
+static void check_staple(const struct snapshot *snapshot, size_t i)
+{
+	const struct certificate_config *config = &snapshot->config->certificates[i];
+	struct log_line line;
+	struct leaf leaf = leaf_of(snapshot->certificates[i]);
+	if (leaf.wants_staple && config->options.ocsp == CERTIFICATE_OCSP_off) {
+		begin(&line, LOG_staple_missing, config);
+		log_end(&line);
+	}
+	leaf_done(&leaf);
+}
+
+// As often too.
 static void check_open_key(const struct snapshot *snapshot, size_t i)
 {
 	const struct certificate_config *config = &snapshot->config->certificates[i];
@@ -294,6 +307,7 @@ static void judge(
 		return; // it will be asked again
 	pair->judged = mark;
 	check_open_key(generation->snapshot, i);
+	check_staple(generation->snapshot, i);
 	if (is_taken)
 		forgive(pair);
 	else

@@ -50,9 +50,10 @@ class Authority:
         make_authority(directory, "ca")
         self._write_index()
 
-    def issue(self, name: str, key: str = "ec") -> Leaf:
+    def issue(self, name: str, key: str = "ec", *, more: str = "") -> Leaf:
+        """`more` are lines for its extensions."""
         leaf = Leaf(name, 0x1000 + len(self._lines), self.directory)
-        extensions = NAMES + (f"authorityInfoAccess=OCSP;URI:{self.url}\n" if self.url else "")
+        extensions = NAMES + more + (f"authorityInfoAccess=OCSP;URI:{self.url}\n" if self.url else "")
         (self.directory / f"{name}.ext").write_text(extensions)
         size = "ec_paramgen_curve:P-256" if key == "ec" else "rsa_keygen_bits:2048"
         openssl(self.directory, "req", "-new", "-newkey", key, "-pkeyopt", size, "-nodes",

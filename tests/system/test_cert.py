@@ -733,6 +733,8 @@ FLAWS = {
     "authority": Flaw(GOOD.saying(basicConstraints="CA:TRUE", keyUsage="digitalSignature,keyCertSign"),
                       ["leaf_is_authority"], None),
     "for clients": Flaw(GOOD.saying(extendedKeyUsage="clientAuth"), ["not_for_servers"]),
+    "to be stapled": Flaw(GOOD.saying(tlsfeature="status_request"), ["staple_unknown"], None),
+    "another feature": Flaw(GOOD.saying(tlsfeature="17"), [], None),
     "not for signing": Flaw(GOOD.saying(keyUsage="keyAgreement"), ["cannot_sign"], None),
     "issued by a server": Flaw(GOOD, ["chain_incomplete", "needless_certificate", "needless_certificate"], by="leaf",
                                chain=("flawed", "leaf", "intermediate")),

@@ -441,6 +441,41 @@ def test_check_knows_that_a_self_signed_certificate_has_no_responder(workdir: Pa
     assert status == 1 and "ocsp: the certificate is self-signed, so no responder speaks of it" in said
 
 
+def wants_staple(authority: Authority, feature: str = "status_request") -> Leaf:
+    return authority.issue("edge", more=f"tlsfeature={feature}\n")
+
+
+def test_a_certificate_that_asks_for_responses_and_gets_none_is_told(start: Start, workdir: Path, serving: Serving,
+                                                                     authority: Authority) -> None:
+    config = serving(wants_staple(authority))
+    status, said = check(workdir, config)
+    assert status == 0 and said.endswith("no problems, but OCSP responses should be looked at\n")
+    assert "certificate edge: it asks for OCSP responses (tlsfeature), and ocsp is off; " in said
+    assert "set ocsp: fetch\n" in said
+    done = run_command("cert", "check", "-c", str(workdir / "popgate.yaml"), "edge", "--ca", str(authority.certificate))
+    assert done.returncode == 1 and "error staple_missing: " in done.stdout and "Set ocsp: fetch" in done.stdout
+    gate = start(config)
+    gate.expect("staple_missing")
+    event = gate.log.wait("staple_missing")
+    assert (event["level"], event["certificate"]) == ("warn", "edge")
+
+
+@pytest.mark.parametrize(("ocsp", "feature"), [("fetch", "status_request"), ("off", "17")])
+def test_nothing_is_told_where_it_gets_them_or_does_not_ask(start: Start, workdir: Path, serving: Serving,
+                                                            authority: Authority, ocsp: str, feature: str) -> None:
+    config = serving(wants_staple(authority, feature), ocsp=ocsp)
+    with real_responder(authority):
+        assert check(workdir, config)[1].endswith("no problems\n")
+        done = run_command("cert", "check", "-c", str(workdir / "popgate.yaml"), "edge",
+                           "--ca", str(authority.certificate))
+        assert "staple" not in done.stdout
+        gate = start(config)
+        if ocsp == "fetch":
+            gate.log.wait("staple_taken")
+        gate.reload()
+        assert not gate.log.all("staple_missing")
+
+
 def test_check_lets_a_file_come_later(workdir: Path, serving: Serving, authority: Authority) -> None:
     leaf = authority.issue("edge")
     config = serving(leaf, ocsp="file", ocsp_file="edge.ocsp")
