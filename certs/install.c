@@ -16,6 +16,7 @@
 #include "certs/kept.h"
 #include "certs/pem.h"
 #include "certs/private_key.h"
+#include "certs/spare_key.h"
 #include "certs/subject.h"
 #include "proxy/base/die.h"
 
@@ -33,6 +34,7 @@ struct installing {
 	struct text *notes, *why;
 	struct bundle bundle;
 	struct evp_pkey_st *key;
+	struct spare_key spare;
 	struct chain chain;
 	struct target chain_target, key_target;
 };
@@ -64,6 +66,7 @@ static bool load(struct installing *in)
 	for (size_t i = 0; i < asked->num_chain_paths; i++)
 		if (!bundle_add_file(&in->bundle, asked->chain_paths[i], in->why))
 			return false;
+	spare_key_look(&in->spare, asked->key_path);
 	in->key = private_key_load(asked->key_path ? asked->key_path : asked->to_key, in->why);
 	return in->key;
 }
@@ -290,12 +293,18 @@ static bool link_over(const char *old, const char *name)
 	return linked;
 }
 
+// A file that stays as it is, and is no half of a pair, is none to be kept.
+static bool is_to_be_kept(const struct target *target)
+{
+	return target->old.st_nlink && (target->is_changed || !strcmp(target->kept, KEPT_OLD));
+}
+
 static bool keep_old(struct installing *in, const struct target *target)
 {
 	char name[PATH_MAX];
 	struct text text = TEXT(name);
 	print_kept(target, &text);
-	if (!target->old.st_nlink)
+	if (!is_to_be_kept(target))
 		return true;
 	if (text.truncated || !link_over(target->path, name))
 		return refuse(in, "cannot keep %s as %s: %s; do it as root, or make room there",
@@ -357,17 +366,39 @@ static bool judge(struct installing *in)
 	return check_times(in) && check_complete(in);
 }
 
+// An authority's own key is needed for more than this pair.
+static void tell_spare_key(struct installing *in)
+{
+	const char *key = in->spare.path;
+	if (X509_check_ca(in->chain.at[0]) ||
+	    !spare_key_is_needless(&in->spare, &in->asked->to_key, 1) ||
+	    !spare_key_is_needless(&in->spare, in->asked->needed, in->asked->num_needed))
+		return;
+	text_addf(in->notes,
+	    "The key is in %s too; unless something else uses it there, it is needed no more: rm ",
+	    key);
+	text_add_shell_word(in->notes, str_of(key));
+	text_add_char(in->notes, '\n');
+}
+
+static bool put(struct installing *in)
+{
+	in->chain_target.kept = in->key_target.kept = compare_with_old(in);
+	if (in->chain_target.is_changed || in->key_target.is_changed)
+		return write_both(in) && put_in_place(in);
+	text_addf(in->notes, "this pair is in place already\n");
+	return true;
+}
+
 static bool install(struct installing *in)
 {
 	if (!judge(in))
 		return false;
 	tell_left_out(in);
-	in->chain_target.kept = in->key_target.kept = compare_with_old(in);
-	if (!in->chain_target.is_changed && !in->key_target.is_changed) {
-		text_addf(in->notes, "this pair is in place already\n");
-		return true;
-	}
-	return write_both(in) && put_in_place(in);
+	if (!put(in))
+		return false;
+	tell_spare_key(in);
+	return true;
 }
 
 bool install_pair(const struct installation *installation, struct text *notes, struct text *why)

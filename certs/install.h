@@ -20,7 +20,9 @@ struct installation {
 	size_t num_chain_paths;
 	const char *key_path; // NULL: the key in place stays
 	const char *to_chain, *to_key;
-	const char *ca_path; // NULL: AUTHORITIES_OF_SYSTEM
+	const char *ca_path;       // NULL: AUTHORITIES_OF_SYSTEM
+	const char *const *needed; // files that others use, which stay whatever is in them
+	size_t num_needed;
 	bool is_incomplete_allowed;
 	int64_t now; // seconds since 1970
 };

@@ -1,21 +1,33 @@
 // cert_install.c: `popgate cert install`.  See cert_command.h.
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "certs/install.h"
+#include "proxy/base/die.h"
 #include "proxy/cert_command.h"
 
 enum { NOTES_ROOM = 64 * 1024 };
+
+// Where both places are given, the configuration need not be there, nor be sound.
+static bool take_places(struct cert_command *command)
+{
+	struct problems problems;
+	if (!cert_needs(command, CERT_OPTION_to_chain) || !cert_needs(command, CERT_OPTION_to_key))
+		return false;
+	if (command->call.operand)
+		return verbs_complain("--to-chain and the name of a configured certificate do "
+		                      "not go together; leave one out");
+	problems_init(&problems);
+	command->config = config_load(command->config_path, &problems);
+	return true;
+}
 
 static bool find_places(struct cert_command *command, struct installation *installation)
 {
 	installation->to_chain = cert_value(command, CERT_OPTION_to_chain);
 	installation->to_key = cert_value(command, CERT_OPTION_to_key);
 	if (installation->to_chain || installation->to_key)
-		return cert_needs(command, CERT_OPTION_to_chain) &&
-		       cert_needs(command, CERT_OPTION_to_key) &&
-		       (!command->call.operand ||
-		           verbs_complain("--to-chain and the name of a configured certificate do "
-		                          "not go together; leave one out"));
+		return take_places(command);
 	if (!cert_load_config(command))
 		return false;
 	const struct certificate_config *found = cert_find(command, command->call.operand);
@@ -26,15 +38,22 @@ static bool find_places(struct cert_command *command, struct installation *insta
 	return true;
 }
 
+// What the configuration's certificates are made of, on the heap.
+static const char **needed_files(const struct config *config, size_t *out_num)
+{
+	size_t num = config ? config->num_certificates : 0;
+	const char **paths = xcalloc(2 * num + 1, sizeof(*paths));
+	for (size_t i = 0; i < num; i++) {
+		paths[2 * i] = config->certificates[i].options.chain;
+		paths[2 * i + 1] = config->certificates[i].options.key;
+	}
+	*out_num = 2 * num;
+	return paths;
+}
+
 static void tell_next_step(const struct installation *installation)
 {
-	const char *key = installation->key_path;
 	printf("certificate: %s\nprivate key: %s\n", installation->to_chain, installation->to_key);
-	if (key && strcmp(key, installation->to_key) != 0) {
-		printf("The key is in %s too, which is needed no more: rm ", key);
-		cert_print_shell_word(key);
-		puts("");
-	}
 	puts("next: a running popgate takes the pair by itself; see what clients will say of it: "
 	     "popgate cert check");
 }
@@ -54,7 +73,11 @@ bool cert_install(struct cert_command *command)
 	};
 	if (!cert_needs(command, CERT_OPTION_chain) || !find_places(command, &installation))
 		return false;
-	if (!install_pair(&installation, &notes, &why))
+	const char **needed = needed_files(command->config, &installation.num_needed);
+	installation.needed = needed;
+	bool installed = install_pair(&installation, &notes, &why);
+	free(needed);
+	if (!installed)
 		return verbs_complain("%s; nothing was installed", room);
 	fputs(notes_room, stdout);
 	tell_next_step(&installation);

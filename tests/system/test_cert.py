@@ -492,6 +492,58 @@ def test_a_renewal_for_the_same_key_needs_no_key(place: Place) -> None:
     assert (place.folder / "site.key.old").read_bytes() == key  # with site.pem.old it is a pair
 
 
+def configured_pairs(place: Place, certificates: Certificates, *names: str) -> None:
+    """popgate.yaml with a certificate of each name, NAME.pem and NAME.key in its folder."""
+    pairs = {name: {"chain": f"{name}.pem", "key": f"{name}.key"} for name in names}
+    (place.folder / "popgate.yaml").write_text(json.dumps(site_with(certificates, pairs)))
+
+
+def test_nobody_is_told_to_remove_a_key_in_use(place: Place, certificates: Certificates) -> None:
+    """The only copy, however it is named; another certificate's; certbot's; what has a second name."""
+    folder = place.folder
+    chains = ("--chain", "answer.pem", "--chain", "intermediate.pem", "--chain", "root.pem", "-c", "popgate.yaml")
+
+    def install(key: str, name: str = "site") -> str:
+        return do("install", *chains, "--key", key, name, cwd=folder)
+
+    configured_pairs(place, certificates, "site", "other")
+    (folder / "leaf.pem").rename(folder / "answer.pem")
+    (folder / "leaf.key").rename(place.key)  # as `request --key site.key` leaves it
+    place.issue("other")
+    place.chain.write_text(place.issuer.text("other"))
+    said = install("site.key")
+    assert "kept: site.pem.unfit" not in said and f"kept: {folder}/site.pem.unfit\n" in said
+    assert "rm " not in said and "site.key.unfit" not in place.names()
+    assert "rm " not in install("./site.key") and "rm " not in install(str(folder / "." / "site.key"))
+    (folder / "link.key").symlink_to("site.key")
+    (folder / "inner").symlink_to(".")
+    assert "rm " not in install("link.key") and "rm " not in install("inner/site.key")
+    assert "rm " not in install("site.key", "other")
+    shutil.copy(place.key, folder / "archive.key")
+    (folder / "privkey.pem").symlink_to("archive.key")
+    assert "rm " not in install("privkey.pem")
+    (folder / "hard.key").hardlink_to(folder / "archive.key")
+    assert "rm " not in install("hard.key")
+    (folder / "hard.key").unlink()
+    assert "unless something else uses it there, it is needed no more: rm archive.key\n" in install("archive.key")
+    assert place.key.is_file() and (folder / "other.key").read_bytes() == place.key.read_bytes()
+
+
+def test_going_back_to_the_kept_pair_takes_its_place(place: Place) -> None:
+    for name in ("leaf", "second"):
+        place.issue(name)
+        place.install(f"{name}.pem", "intermediate.pem", "root.pem", key=f"{name}.key")
+    said = place.install("site.pem.old", "root.pem", key="site.key.old")
+    assert "rm " not in said  # site.key.old is the second's from now on
+    assert (place.folder / "site.key.old").read_bytes() == (place.folder / "second.key").read_bytes()
+
+
+def test_an_authority_is_not_told_to_remove_its_key(place: Place) -> None:
+    openssl("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", "ca.key",
+            "-out", "ca.pem", "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost", cwd=place.folder)
+    assert "rm " not in place.install("ca.pem", key="ca.key")
+
+
 def test_a_pair_that_does_not_fit_is_not_kept_in_the_place_of_one_that_does(place: Place) -> None:
     place.install("leaf.pem", "intermediate.pem", "root.pem", key="leaf.key")
     place.issue("second")
