@@ -13,6 +13,7 @@
 #include "certs/authorities.h"
 #include "certs/chain.h"
 #include "certs/draft.h"
+#include "certs/folder_lock.h"
 #include "certs/kept.h"
 #include "certs/pem.h"
 #include "certs/private_key.h"
@@ -37,6 +38,7 @@ struct installing {
 	struct spare_key spare;
 	struct chain chain;
 	struct target chain_target, key_target;
+	struct folder_lock lock;
 };
 
 static bool refuse(struct installing *in, const char *format, ...)
@@ -390,9 +392,11 @@ static bool put(struct installing *in)
 	return true;
 }
 
+// From the first look at the places on they are nobody else's.
 static bool install(struct installing *in)
 {
-	if (!judge(in))
+	if (!folder_lock_take(&in->lock, in->asked->to_chain, in->asked->to_key, in->why) ||
+	    !judge(in))
 		return false;
 	tell_left_out(in);
 	if (!put(in))
@@ -409,5 +413,6 @@ bool install_pair(const struct installation *installation, struct text *notes, s
 	draft_done(&in.key_target.draft);
 	bundle_done(&in.bundle);
 	private_key_free(&in.key);
+	folder_lock_done(&in.lock);
 	return installed;
 }

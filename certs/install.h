@@ -6,7 +6,8 @@
 // which no signal ends the process; should the second not come, the first goes back.
 // The old pair stays beside as FILE.old, and does so on the disk before the first of the
 // two steps: a power cut between them leaves half of each, and popgate, which refuses
-// that, says what brings the old pair back (kept.h).
+// that, says what brings the old pair back (kept.h).  Two at a time come one after the other
+// (folder_lock.h).
 //
 // Not taken: one folder per pair and a symbolic link that is changed, which would
 // replace both in one step: the places are the configuration's.

@@ -1,5 +1,6 @@
 """`popgate cert`: from the request to the renewal, with OpenSSL and GnuTLS as judges, and curl as the client."""
 
+import fcntl
 import json
 import os
 import re
@@ -585,6 +586,37 @@ def install_traced(place: Place, inject: str) -> Done:
         [required("strace", "strace"), "-f", "-o", "/dev/null", "-e", f"inject={inject}", program(), "cert",
          *arguments], cwd=place.folder, capture_output=True, text=True, timeout=DEADLINE, check=False,
         env={**os.environ, "ASAN_OPTIONS": "detect_leaks=0"})  # which cannot be traced
+
+
+def test_installs_at_a_time_leave_a_pair_that_fits(place: Place) -> None:
+    """Each is stopped where it has one of the two in place already, and the others come meanwhile."""
+    names = ["first", "second", "third"]
+    for name in names:
+        place.issue(name)
+    command = [required("strace", "strace"), "-o", "/dev/null", "-e", "inject=/^rename:delay_exit=20000", program(),
+               "cert"]
+    environment = {**os.environ, "ASAN_OPTIONS": "detect_leaks=0"}
+    for _ in range(3):
+        running = [subprocess.Popen([*command, *place.arguments(f"{name}.pem", "intermediate.pem", "root.pem",
+                                                                key=f"{name}.key")], cwd=place.folder,
+                                    stdout=subprocess.DEVNULL, env=environment) for name in names]
+        assert [process.wait(DEADLINE) for process in running] == [0] * len(names)
+        assert fits(place) and fits(place, ".old")
+
+
+def test_a_folder_that_others_hold_is_told_after_a_while(place: Place) -> None:
+    descriptor = os.open(place.folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        assert "another process is at work in the folder .; let it finish, or see which one that is (fuser -v .)" in \
+            place.refuse("leaf.pem", "intermediate.pem", "root.pem", key="leaf.key")
+    finally:
+        os.close(descriptor)
+    (place.folder / "keys").mkdir()
+    chains = place.arguments("leaf.pem", "intermediate.pem", "root.pem", key="leaf.key", to=False)
+    do(*chains, "--to-chain", "site.pem", "--to-key", "keys/site.key", cwd=place.folder)
+    assert "nowhere/site.key: No such file or directory; make the folder first" in complaint(
+        *chains, "--to-chain", "site.pem", "--to-key", "nowhere/site.key", cwd=place.folder)
 
 
 def public_key(path: Path) -> str:
