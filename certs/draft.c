@@ -9,6 +9,7 @@
 #include <libgen.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/sendfile.h>
 #include <unistd.h>
 
 #include "proxy/base/file.h"
@@ -25,24 +26,56 @@ static bool complain(const char *place, struct text *why)
 	return false;
 }
 
-bool draft_write(struct draft *draft, const char *place, struct str bytes, struct text *why)
+// -1 with the reason in *why.
+static int open_draft(struct draft *draft, const char *place, struct text *why)
 {
 	struct text path = TEXT(draft->path);
 	draft->place = place;
 	text_addf(&path, "%s.XXXXXX", place);
-	if (path.truncated) {
-		draft->path[0] = '\0';
+	int fd = path.truncated ? -1 : mkostemp(draft->path, O_CLOEXEC);
+	if (fd >= 0)
+		return fd;
+	if (path.truncated)
 		errno = ENAMETOOLONG;
-		return complain(place, why);
-	}
-	int fd = mkostemp(draft->path, O_CLOEXEC);
-	if (fd < 0) {
-		draft->path[0] = '\0';
-		return complain(place, why);
-	}
+	draft->path[0] = '\0';
+	complain(place, why);
+	return -1;
+}
+
+bool draft_write(struct draft *draft, const char *place, struct str bytes, struct text *why)
+{
+	int fd = open_draft(draft, place, why);
+	if (fd < 0)
+		return false;
 	bool written = (file_write(fd, bytes) && fsync(fd) == 0) || complain(place, why);
 	close(fd);
 	return written;
+}
+
+// By sendfile(2), so that no copy of a key is left in memory.
+static bool copy(int from, int to)
+{
+	enum { PIECE = 1024 * 1024 };
+	ssize_t copied;
+	do
+		copied = sendfile(to, from, NULL, PIECE);
+	while (copied > 0 || (copied < 0 && errno == EINTR));
+	return copied == 0 && fsync(to) == 0;
+}
+
+bool draft_copy(struct draft *draft, const char *place, const char *from_path, struct text *why)
+{
+	int from = file_open_descriptor(from_path);
+	if (from < 0) {
+		text_addf(why, "cannot read %s: %s; do it as root", from_path, file_problem());
+		return false;
+	}
+	int to = open_draft(draft, place, why);
+	bool copied = to >= 0 && (copy(from, to) || complain(place, why));
+	if (to >= 0)
+		close(to);
+	close(from);
+	return copied;
 }
 
 // Who is not root keeps the file as the one who made it.

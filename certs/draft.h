@@ -21,6 +21,10 @@ struct draft {
 __attribute__((warn_unused_result)) bool draft_write(
     struct draft *draft, const char *place, struct str bytes, struct text *why);
 
+// The same with the bytes of another file, whatever they are.
+__attribute__((warn_unused_result)) bool draft_copy(
+    struct draft *draft, const char *place, const char *from_path, struct text *why);
+
 // Gives the draft this mode and, where we may, this owner and group.
 __attribute__((warn_unused_result)) bool draft_allow(
     struct draft *draft, const struct stat *like, struct text *why);

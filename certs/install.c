@@ -3,7 +3,7 @@
 
 #include <errno.h>
 #include <signal.h>
-#include <stdlib.h>
+#include <stdio.h>
 #include <unistd.h>
 
 #include <openssl/err.h>
@@ -277,22 +277,16 @@ static void print_kept(const struct target *target, struct text *out)
 	text_addf(out, "%s%s", target->path, target->kept);
 }
 
-// The old file gets the name `name` too, which replaces what had that before.
-static bool link_over(const char *old, const char *name)
+// The file `place` comes to be as the one at `from`, which has the status `like`; none of
+// the two changes with the other from then on.
+static bool copy_over(
+    const char *from, const char *place, const struct stat *like, struct text *why)
 {
-	char between[PATH_MAX];
-	struct text text = TEXT(between);
-	text_addf(&text, "%s.XXXXXX", name);
-	int fd = text.truncated ? -1 : mkstemp(between);
-	if (fd < 0)
-		return false;
-	close(fd);
-	unlink(between);
-	bool linked = link(old, between) == 0 && rename(between, name) == 0;
-	int error = errno;
-	unlink(between); // rename(2) leaves it when both were one file already
-	errno = error;
-	return linked;
+	struct draft draft = {.place = place};
+	bool copied = draft_copy(&draft, place, from, why) && draft_allow(&draft, like, why) &&
+	              draft_replace(&draft, why);
+	draft_done(&draft);
+	return copied;
 }
 
 // A file that stays as it is, and is no half of a pair, is none to be kept.
@@ -308,23 +302,28 @@ static bool keep_old(struct installing *in, const struct target *target)
 	print_kept(target, &text);
 	if (!is_to_be_kept(target))
 		return true;
-	if (text.truncated || !link_over(target->path, name))
-		return refuse(in, "cannot keep %s as %s: %s; do it as root, or make room there",
-		    target->path, name, strerror(errno));
+	if (text.truncated)
+		return refuse(in,
+		    "cannot keep %s: its name is too long; name other places with --to-chain and "
+		    "--to-key",
+		    target->path);
+	if (!copy_over(target->path, name, &target->old, in->why))
+		return false;
 	text_addf(in->notes, "kept: %s\n", name);
 	return true;
 }
 
-// After a failure: back to the old file, or to none.
+// After a failure: back to the old file, or to none.  Where there is no room for a copy of
+// it, what was kept comes back itself.
 static void go_back(const struct target *target)
 {
-	char name[PATH_MAX];
-	struct text text = TEXT(name);
+	char name[PATH_MAX], room[PATH_MAX];
+	struct text text = TEXT(name), why = TEXT(room);
 	print_kept(target, &text);
 	if (!target->old.st_nlink)
 		unlink(target->path);
-	else
-		link_over(name, target->path);
+	else if (!copy_over(name, target->path, &target->old, &why))
+		rename(name, target->path);
 }
 
 static bool replace_both(struct installing *in)

@@ -490,7 +490,19 @@ def test_a_renewal_for_the_same_key_needs_no_key(place: Place) -> None:
     said = place.install("leaf.pem", "intermediate.pem", "root.pem")
     assert "rm " not in said
     assert place.chain.read_text() == place.issuer.text("leaf", "intermediate") and place.key.read_bytes() == key
-    assert (place.folder / "site.key.old").read_bytes() == key  # with site.pem.old it is a pair
+    kept = place.folder / "site.key.old"
+    assert kept.read_bytes() == key  # with site.pem.old it is a pair
+    place.key.write_bytes(b"written in place")
+    assert kept.read_bytes() == key
+
+
+def test_whatever_lies_in_a_place_is_kept_as_it_is(place: Place) -> None:
+    """Also what is no certificate or key, is empty, or larger than any of them."""
+    old = {place.chain: b"", place.key: os.urandom(3 * 1024 * 1024)}
+    for path, content in old.items():
+        path.write_bytes(content)
+    place.install("leaf.pem", "intermediate.pem", "root.pem", key="leaf.key")
+    assert {path: Path(f"{path}.unfit").read_bytes() for path in old} == old
 
 
 def configured_pairs(place: Place, certificates: Certificates, *names: str) -> None:
@@ -660,8 +672,8 @@ def test_the_old_pair_is_kept_on_the_disk_before_it_is_replaced(place: Place) ->
                    env={**os.environ, "ASAN_OPTIONS": "detect_leaks=0"})
     calls = re.findall(r'^(?:(fsync)|rename.*, "(.*)"\))', (place.folder / "calls").read_text(), re.MULTILINE)
     steps = [sync or name for sync, name in calls]
-    assert steps == ["fsync"] * 2 + ["site.pem.old", "site.key.old"] + ["fsync"] * 2 + ["site.key", "site.pem"] + \
-        ["fsync"] * 2
+    assert steps == [*["fsync"] * 2, "fsync", "site.pem.old", "fsync", "site.key.old", *["fsync"] * 2, "site.key",
+                     "site.pem", *["fsync"] * 2]
 
 
 @pytest.mark.parametrize("isolation", ["on", "off"])
