@@ -2,7 +2,7 @@
 // issuer's issuer, as TLS wants them (RFC 8446 section 4.4.2, RFC 5246 section
 // 7.4.2).
 //
-// Pure.  Nothing is owned: a chain points into its bundle.
+// Asks nothing but the authorities given.  Nothing is owned: a chain points into its bundle.
 #ifndef POPGATE_CERTS_CHAIN_H
 #define POPGATE_CERTS_CHAIN_H
 
@@ -21,6 +21,16 @@ size_t chain_find_leaf(const struct bundle *bundle, const struct evp_pkey_st *ke
 // The longest chain from this leaf that the bundle has, up to TLS_CHAIN_MAX.  A leaf
 // that is self-signed stands alone.
 void chain_build(const struct bundle *bundle, struct x509_st *leaf, struct chain *out);
+
+// Whom clients know; nobody where it is NULL.
+struct authorities;
+
+// A chain from this leaf, valid now but for the leaf itself, that clients believe: whose last
+// one a known authority has issued, or one in the bundle that vouches for itself.  It goes on
+// for as long as that leads there: what is put beside for older clients, who know another
+// authority, is passed over where nobody knows that.  False when there is no such chain.
+__attribute__((warn_unused_result)) bool chain_find(const struct bundle *bundle,
+    struct x509_st *leaf, const struct authorities *authorities, int64_t now, struct chain *out);
 
 // Whether the same certificate stands in the chain, or is its root.
 bool chain_has(const struct chain *chain, struct x509_st *certificate);

@@ -117,15 +117,6 @@ static bool check_times(struct installing *in)
 	return true;
 }
 
-static bool is_known(struct installing *in, X509 *last, bool *out)
-{
-	const char *path = in->asked->ca_path ? in->asked->ca_path : AUTHORITIES_OF_SYSTEM;
-	struct authorities *authorities = authorities_load(path, in->why);
-	*out = authorities && authorities_have_issued(authorities, last);
-	authorities_free(&authorities);
-	return text_is_empty(in->why);
-}
-
 static bool complain_of_incomplete(struct installing *in, const X509 *last)
 {
 	char room[512];
@@ -141,19 +132,25 @@ static bool complain_of_incomplete(struct installing *in, const X509 *last)
 	    url.len ? "; it may be had from " : "", room);
 }
 
-// Complete is a chain whose end is vouched for by an authority: one in the files, which
-// is left out, or a known one.
-static bool check_complete(struct installing *in)
+// Where no chain is complete, the longest is judged, and what it lacks is told.  Without the
+// file of authorities only a root that was given vouches for a chain.
+static bool find_chain(struct installing *in, X509 *leaf)
 {
-	X509 *last = in->chain.at[in->chain.num - 1];
-	bool known = in->chain.root || subject_is_self_signed(last);
-	if (!known && !is_known(in, last, &known) && !in->asked->is_incomplete_allowed)
+	char room[PATH_MAX + 256];
+	struct text why = TEXT(room);
+	const char *path = in->asked->ca_path ? in->asked->ca_path : AUTHORITIES_OF_SYSTEM;
+	struct authorities *authorities = authorities_load(path, &why);
+	bool found = chain_find(&in->bundle, leaf, authorities, in->asked->now, &in->chain);
+	bool is_unknown = !authorities;
+	authorities_free(&authorities);
+	if (found)
+		return check_times(in);
+	chain_build(&in->bundle, leaf, &in->chain);
+	const X509 *last = in->chain.at[in->chain.num - 1];
+	if (!check_times(in))
 		return false;
-	*in->why = text_in(in->why->at, in->why->cap);
-	if (known)
-		return true;
 	if (!in->asked->is_incomplete_allowed)
-		return complain_of_incomplete(in, last);
+		return is_unknown ? refuse(in, "%s", room) : complain_of_incomplete(in, last);
 	note(in, "incomplete, many clients will refuse it: nobody vouches for", last);
 	return true;
 }
@@ -361,10 +358,7 @@ static bool put_in_place(struct installing *in)
 static bool judge(struct installing *in)
 {
 	X509 *leaf = NULL;
-	if (!look_at_both(in) || !load(in) || !find_leaf(in, &leaf))
-		return false;
-	chain_build(&in->bundle, leaf, &in->chain);
-	return check_times(in) && check_complete(in);
+	return look_at_both(in) && load(in) && find_leaf(in, &leaf) && find_chain(in, leaf);
 }
 
 // An authority's own key is needed for more than this pair.

@@ -402,6 +402,40 @@ def test_a_missing_intermediate_is_named_and_never_overlooked(place: Place) -> N
     assert place.chain.read_text() == place.issuer.text("leaf")
 
 
+@pytest.fixture(scope="session")
+def crossed(scratch: Path) -> Issuer:
+    """Its root is vouched for by an older one too, now and, until some days ago, in another certificate.
+
+    The intermediate has a certificate by the older one beside.
+    """
+    made = Issuer(scratch / "crossed")
+    made.make("older", replace(AUTHORITY, subject="/CN=older root"), by="older")
+    for name, like, kind in (("cross", "root", AUTHORITY), ("expired", "root", replace(AUTHORITY, start=-90, end=-1)),
+                             ("other", "intermediate", INTERMEDIATE)):
+        shutil.copy(made.path(f"{like}.csr"), made.path(f"{name}.csr"))
+        made.issue(name, kind, by="older")
+    return made
+
+
+@pytest.mark.parametrize("known", ["root", "older"])
+@pytest.mark.parametrize("given", [
+    ("intermediate", "cross"), ("cross", "intermediate"), ("intermediate", "expired"), ("expired", "intermediate"),
+    ("other", "intermediate"), ("intermediate", "other")])
+def test_one_way_to_a_known_authority_is_enough(workdir: Path, crossed: Issuer, given: tuple[str, ...],
+                                                known: str) -> None:
+    place = Place(workdir, crossed)
+    place.issue("leaf")
+    (workdir / "answer.pem").write_text(crossed.text("leaf", *given))
+    ca = str(crossed.path(f"{known}.pem"))
+    if known == "older" and "expired" in given:
+        said = place.refuse("answer.pem", key="leaf.key", more=("--ca", ca))
+        assert "the certificate of CN=popgate test root has expired on" in said
+        return
+    place.install("answer.pem", key="leaf.key", more=("--ca", ca))
+    openssl("verify", "-CAfile", ca, "-untrusted", "site.pem", "site.pem", cwd=workdir)
+    assert check("--chain", "site.pem", "--name", "localhost", "--ca", ca, cwd=workdir) == (0, [])
+
+
 @dataclass(frozen=True)
 class Unfit:
     kind: Kind

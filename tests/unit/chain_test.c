@@ -2,9 +2,16 @@
 // also where authorities vouch for each other, for themselves, or for nobody.
 #include "tests/kit/check.h"
 
+#include <ctype.h>
+#include <stdio.h>
+#include <time.h>
+#include <unistd.h>
+
 #include <openssl/nid.h>
+#include <openssl/pem.h>
 #include <openssl/x509v3.h>
 
+#include "certs/authorities.h"
 #include "certs/chain.h"
 #include "certs/private_key.h"
 #include "certs/subject.h"
@@ -28,16 +35,18 @@ static void set_name(X509_NAME *name, char letter)
 	    name, NID_commonName, MBSTRING_UTF8, (const uint8_t *)&letter, 1, -1, 0));
 }
 
-// "ab": a's certificate, issued by b.  Each letter has one key.
-static X509 *make(const char *pair)
+// "ab": a's certificate, issued by b; "aB": that has expired.  Each letter has one key.
+static X509 *make(const char *written)
 {
+	bool is_old = isupper((unsigned char)written[1]);
+	char pair[2] = {written[0], (char)tolower((unsigned char)written[1])};
 	X509 *x509 = X509_new();
 	BASIC_CONSTRAINTS *constraints = BASIC_CONSTRAINTS_new();
 	constraints->ca = 0xff;
 	X509_set_version(x509, X509_VERSION_3);
-	ASN1_INTEGER_set(X509_get_serialNumber(x509), pair[0] * 256 + pair[1]);
+	ASN1_INTEGER_set(X509_get_serialNumber(x509), written[0] * 256 + written[1]);
 	X509_gmtime_adj(X509_getm_notBefore(x509), -3600);
-	X509_gmtime_adj(X509_getm_notAfter(x509), 3600);
+	X509_gmtime_adj(X509_getm_notAfter(x509), is_old ? -60 : 3600);
 	set_name(X509_get_subject_name(x509), pair[0]);
 	set_name(X509_get_issuer_name(x509), pair[1]);
 	assert_true(X509_add1_ext_i2d(x509, NID_basic_constraints, constraints, 1, 0));
@@ -78,6 +87,15 @@ static const struct {
     {"ab ba", "ab ba | "},
 };
 
+static void print_chain(const struct chain *chain, struct text *out)
+{
+	for (size_t i = 0; i < chain->num; i++)
+		print(chain->at[i], out);
+	text_add(out, STR("| "));
+	if (chain->root)
+		print(chain->root, out);
+}
+
 static void test_orders(void **state)
 {
 	(void)state;
@@ -90,14 +108,87 @@ static void test_orders(void **state)
 		size_t leaf = chain_find_leaf(&bundle, key_of('a'));
 		assert_true(leaf < bundle.num);
 		chain_build(&bundle, bundle.at[leaf], &chain);
-		for (size_t j = 0; j < chain.num; j++)
-			print(chain.at[j], &text);
-		text_add(&text, STR("| "));
-		if (chain.root)
-			print(chain.root, &text);
+		print_chain(&chain, &text);
 		check_str(str_of(rows[i].bundle), text_str(&text), str_of(rows[i].chain));
 		bundle_done(&bundle);
 	}
+}
+
+// Clients know these: "bb cc"; NULL for nobody.
+static struct authorities *authorities_of(const char *pairs)
+{
+	char path[] = "/tmp/popgate-chain-test-XXXXXX", room[256];
+	struct text why = TEXT(room);
+	struct bundle bundle;
+	FILE *file = fdopen(mkstemp(path), "w");
+	assert_non_null(file);
+	fill(&bundle, pairs);
+	for (size_t i = 0; i < bundle.num; i++)
+		assert_true(PEM_write_X509(file, bundle.at[i]));
+	fclose(file);
+	struct authorities *authorities = authorities_load(path, &why);
+	assert_non_null(authorities);
+	unlink(path);
+	bundle_done(&bundle);
+	return authorities;
+}
+
+static const struct {
+	const char *bundle, *known, *chain; // "": there is none
+} believed[] = {
+    {"ab", "bb", "ab | "},
+    {"ab", NULL, ""},
+    {"ab bb", NULL, "ab | bb "},
+    {"aa", NULL, "aa | "},
+    {"cd bc ab", "dd", "ab bc cd | "},
+    {"ab bc cd", "cc", "ab bc | "},       // c is vouched for by an unknown one too
+    {"ab bc cc cd", "cc", "ab bc | cc "}, // the same with the root beside
+    {"ab bc cd", "cc dd", "ab bc cd | "}, // and both are known
+    {"ab bc cD", "cc dd", "ab bc | "},    // what has expired is passed over
+    {"ab bC bd", "cc dd", "ab bd | "},    // also for another of the same
+    {"ab bd bc", "cc", "ab bc | "},       // in any order
+    {"ab bc bd", "cc", "ab bc | "},
+    {"ab bc bd ce", "dd", "ab bd | "}, // back from two steps
+    {"ab bc cb", "dd", ""},            // two that vouch for each other
+    {"ab bc cb bd", "dd", "ab bd | "},
+    {"aB", "bb", "aB | "}, // the leaf is judged elsewhere
+    {"ab bB", NULL, ""},
+};
+
+static void test_believed(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < NUM(believed); i++) {
+		struct bundle bundle;
+		struct chain chain;
+		char room[128];
+		struct text text = TEXT(room);
+		struct authorities *known =
+		    believed[i].known ? authorities_of(believed[i].known) : NULL;
+		fill(&bundle, believed[i].bundle);
+		size_t leaf = chain_find_leaf(&bundle, key_of('a'));
+		if (chain_find(&bundle, bundle.at[leaf], known, time(NULL), &chain))
+			print_chain(&chain, &text);
+		check_str(str_of(believed[i].bundle), text_str(&text), str_of(believed[i].chain));
+		bundle_done(&bundle);
+		authorities_free(&known);
+	}
+}
+
+// All vouch for all, and no client knows any of them.
+static void test_tangle_ends(void **state)
+{
+	(void)state;
+	struct bundle bundle = {.num = 0};
+	struct chain chain;
+	for (const char *i = "abcdefgh"; *i; i++)
+		for (const char *j = "abcdefgh"; *j; j++) {
+			const char pair[] = {*i, *j, '\0'};
+			if (*i != *j)
+				bundle.at[bundle.num++] = make(pair);
+		}
+	assert_false(chain_find(&bundle, bundle.at[0], NULL, time(NULL), &chain));
+	bundle_done(&bundle);
 }
 
 static void test_same_name_other_key(void **state)
@@ -144,6 +235,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_orders),
+	    cmocka_unit_test(test_believed),
+	    cmocka_unit_test(test_tangle_ends),
 	    cmocka_unit_test(test_same_name_other_key),
 	    cmocka_unit_test(test_longest),
 	};
