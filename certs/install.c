@@ -53,11 +53,27 @@ static bool refuse(struct installing *in, const char *format, ...)
 	return false;
 }
 
+// A name for messages, by value: an authority may choose one of any length.
+struct printed {
+	char at[400];
+};
+
+static struct printed printed(const X509_NAME *name)
+{
+	struct printed printed;
+	struct text text = TEXT(printed.at);
+	subject_print_name(name, &text);
+	return printed;
+}
+
+static struct printed subject_of(const X509 *certificate)
+{
+	return printed(X509_get_subject_name(certificate));
+}
+
 static void note(struct installing *in, const char *what, const X509 *certificate)
 {
-	text_addf(in->notes, "%s: ", what);
-	subject_print_name(X509_get_subject_name(certificate), in->notes);
-	text_add_char(in->notes, '\n');
+	text_addf(in->notes, "%s: %s\n", what, subject_of(certificate).at);
 }
 
 // ---- reading ------------------------------------------------------------
@@ -107,9 +123,8 @@ static bool check_times(struct installing *in)
 		if (in->asked->now >= from && in->asked->now <= until)
 			continue;
 		bool is_old = in->asked->now > until;
-		text_addf(in->why, "the certificate of ");
-		subject_print_name(X509_get_subject_name(one), in->why);
-		text_addf(in->why, is_old ? " has expired on " : " is valid only from ");
+		text_addf(in->why, "the certificate of %s %s ", subject_of(one).at,
+		    is_old ? "has expired on" : "is valid only from");
 		subject_print_time(is_old ? until : from, in->why);
 		return refuse(in, is_old ? "; get a new one from the authority"
 		                         : "; install it then, or set this machine's clock");
@@ -122,10 +137,9 @@ static bool complain_of_incomplete(struct installing *in, const X509 *last)
 	char room[512];
 	struct text url = TEXT(room);
 	subject_print_issuer_url(last, &url);
-	text_addf(in->why, "the chain is incomplete: the certificate of ");
-	subject_print_name(X509_get_issuer_name(last), in->why);
-	text_addf(in->why, " is missing, who has issued ");
-	subject_print_name(X509_get_subject_name(last), in->why);
+	text_addf(in->why,
+	    "the chain is incomplete: the certificate of %s is missing, who has issued %s",
+	    printed(X509_get_issuer_name(last)).at, subject_of(last).at);
 	return refuse(in,
 	    "%s%s; get it and add it with --chain; where this is an authority of your own, name "
 	    "its file with --ca; or install nevertheless with --incomplete",

@@ -44,6 +44,22 @@ void subject_print_time(int64_t at, struct text *out)
 
 // ---- names --------------------------------------------------------------
 
+// A character is not cut in two.
+static void add_what_fits(struct text *out, struct str s)
+{
+	const struct str more = STR("...");
+	size_t room = out->cap - 1 - out->len;
+	if (out->truncated || s.len <= room || room < more.len) {
+		text_add(out, s);
+		return;
+	}
+	size_t len = room - more.len;
+	while (len && (s.at[len] & 0xc0) == 0x80)
+		len--;
+	text_add(out, str_take(s, len));
+	text_add(out, more);
+}
+
 void subject_print_name(const struct X509_name_st *name, struct text *out)
 {
 	const uint8_t *at;
@@ -53,7 +69,7 @@ void subject_print_name(const struct X509_name_st *name, struct text *out)
 	unsigned long flags = XN_FLAG_RFC2253 & ~(unsigned long)ASN1_STRFLGS_ESC_MSB;
 	X509_NAME_print_ex(bio, (X509_NAME *)name, 0, flags);
 	BUG_ON(!BIO_mem_contents(bio, &at, &len));
-	text_add(out, len ? (struct str){(const char *)at, len} : STR("(no name)"));
+	add_what_fits(out, len ? (struct str){(const char *)at, len} : STR("(no name)"));
 	BIO_free(bio);
 	ERR_clear_error();
 }

@@ -23,7 +23,7 @@ int64_t subject_time(const struct asn1_string_st *time);
 // "2027-02-19 12:00:00 UTC".
 void subject_print_time(int64_t time, struct text *out);
 
-// As RFC 4514 writes it, "(no name)" when it is empty.
+// As RFC 4514 writes it, "(no name)" when it is empty; "..." ends what has no room.
 void subject_print_name(const struct X509_name_st *name, struct text *out);
 
 // All alternative names that clients compare, separated by ", ".

@@ -151,12 +151,35 @@ static bool cert_help(struct cert_command *command)
 	return true;
 }
 
+static bool is_short(const char *what, const char *argument)
+{
+	return strlen(argument) <= CERT_ARGUMENT_MAX ||
+	       verbs_complain("%s is longer than a path or a name can be (%d bytes); see `popgate "
+	                      "cert help`",
+	           what, CERT_ARGUMENT_MAX);
+}
+
+static bool are_short(const struct verbs_call *call)
+{
+	bool good = !call->operand || is_short("the argument", call->operand);
+	for (size_t i = 0; good && i < CERT_OPTIONS; i++) {
+		char what[64];
+		struct text text = TEXT(what);
+		text_addf(&text, "the argument of --%s", option_rows[i].name);
+		for (size_t j = 0; good && j < call->options[i].num; j++)
+			good = is_short(what, call->options[i].at[j]);
+	}
+	return good;
+}
+
 int cert_run(int argc, char **argv, const char *default_config)
 {
 	struct cert_command command = {.now = time(NULL)};
 	int status = verbs_read(&verbs, argc, argv, &command.call);
 	if (status)
 		return status;
+	if (!are_short(&command.call))
+		return VERBS_EXIT_USAGE;
 	command.config_path = cert_value(&command, CERT_OPTION_config);
 	if (!command.config_path)
 		command.config_path = default_config;

@@ -4,12 +4,15 @@
 #ifndef POPGATE_PROXY_CERT_COMMAND_H
 #define POPGATE_PROXY_CERT_COMMAND_H
 
+#include <limits.h>
+
 #include "proxy/base/text.h"
 #include "proxy/config/config.h"
 #include "proxy/verbs.h"
 
-// Longest reason of a refusal.
-enum { CERT_REASON_ROOM = 2048 };
+// Longest reason of a refusal: one that names three paths, of which none is longer than the
+// command line takes.
+enum { CERT_ARGUMENT_MAX = PATH_MAX - 1, CERT_REASON_ROOM = 4 * PATH_MAX };
 
 #define CERT_OPTION(name, ...) CERT_OPTION_##name,
 enum cert_option {

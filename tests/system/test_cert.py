@@ -283,6 +283,20 @@ def test_a_folder_that_may_not_be_written_is_told_so(workdir: Path) -> None:
     assert "make the folder first" in complaint(*REQUEST[:-1], "nowhere/new.csr", cwd=workdir)
 
 
+def test_a_long_argument_leaves_the_reason_whole(workdir: Path) -> None:
+    """A path may have 4095 bytes; no reason is lost for that."""
+    for name in ("x" * 4000, "x/" * 2000 + "xy.pem"):
+        assert complaint("show", name, cwd=workdir).startswith(f"popgate: cannot read the certificate {name}: ")
+        said = complaint("install", "--chain", "a.pem", "--key", name, "--to-chain", name, "--to-key", name,
+                         cwd=workdir)
+        assert said.startswith(("popgate: cannot look at ", f"popgate: {name} cannot hold both")) and name in said
+    longest = "x/" * 2048
+    for arguments, what in ((["show", longest], "the argument"),
+                            (["check", "--chain", longest], "the argument of --chain")):
+        assert complaint(*arguments, cwd=workdir, status=2) == (
+            f"popgate: {what} is longer than a path or a name can be (4095 bytes); see `popgate cert help`\n")
+
+
 # installing
 
 @dataclass
@@ -400,6 +414,21 @@ def test_a_missing_intermediate_is_named_and_never_overlooked(place: Place) -> N
     said = place.install("leaf.pem", key="leaf.key", more=("--incomplete",))
     assert "incomplete, many clients will refuse it: nobody vouches for: CN=localhost\n" in said
     assert place.chain.read_text() == place.issuer.text("leaf")
+
+
+def test_an_issuer_with_a_long_name_is_named_shortly(place: Place) -> None:
+    """Two bytes for each letter, so that one of them stands where the name is cut."""
+    long = "".join(f"/OU={'ü' * 60}{n % 10}" for n in range(20))
+    openssl("req", "-x509", "-utf8", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout",
+            "long.key", "-out", "long.pem", "-subj", f"{long}/CN=long", cwd=place.folder)
+    for name in ("long.key", "long.pem"):
+        shutil.copy(place.folder / name, place.issuer.path(name))
+    place.issuer.make("byit", Kind(), by="long")
+    shutil.copy(place.issuer.path("byit.pem"), place.folder)
+    shutil.copy(place.issuer.path("byit.key"), place.folder)
+    said = place.refuse("byit.pem", key="byit.key")
+    assert "the certificate of CN=long,OU=üü" in said and "... is missing, who has issued CN=localhost; " in said
+    assert "issuer: CN=long,OU=" in do("show", "byit.pem", cwd=place.folder)
 
 
 @pytest.fixture(scope="session")
