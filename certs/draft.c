@@ -4,6 +4,7 @@
 // renamed over a file that is there.
 #include "certs/draft.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <libgen.h>
@@ -13,6 +14,9 @@
 #include <unistd.h>
 
 #include "proxy/base/file.h"
+
+// What nobody else names a file.
+#define ENDING ".popgate-draft-"
 
 static bool complain(const char *place, struct text *why)
 {
@@ -31,7 +35,7 @@ static int open_draft(struct draft *draft, const char *place, struct text *why)
 {
 	struct text path = TEXT(draft->path);
 	draft->place = place;
-	text_addf(&path, "%s.XXXXXX", place);
+	text_addf(&path, "%s" ENDING "XXXXXX", place);
 	int fd = path.truncated ? -1 : mkostemp(draft->path, O_CLOEXEC);
 	if (fd >= 0)
 		return fd;
@@ -114,6 +118,39 @@ void draft_done(struct draft *draft)
 	if (draft->path[0])
 		unlink(draft->path);
 	draft->path[0] = '\0';
+}
+
+static bool is_draft_of(struct str base, struct str name)
+{
+	struct str rest = str_drop(name, base.len), random = str_drop(rest, sizeof(ENDING) - 1);
+	return str_eq(str_take(name, base.len), base) &&
+	       str_eq(str_take(rest, sizeof(ENDING) - 1), STR(ENDING)) && random.len == 6;
+}
+
+static void sweep(DIR *folder, struct str base, const char *place, struct text *notes)
+{
+	const struct dirent *entry;
+	struct stat status;
+	while ((entry = readdir(folder))) {
+		struct str name = str_of(entry->d_name);
+		if (is_draft_of(base, name) &&
+		    fstatat(dirfd(folder), entry->d_name, &status, AT_SYMLINK_NOFOLLOW) == 0 &&
+		    S_ISREG(status.st_mode) && unlinkat(dirfd(folder), entry->d_name, 0) == 0)
+			text_addf(notes, "removed, an interrupted run had left it: %s%.*s\n", place,
+			    STR_ARG(str_drop(name, base.len)));
+	}
+}
+
+void draft_sweep(const char *place, struct text *notes)
+{
+	char *folder_copy = str_dup(str_of(place)), *base_copy = str_dup(str_of(place));
+	DIR *folder = opendir(dirname(folder_copy));
+	if (folder) {
+		sweep(folder, str_of(basename(base_copy)), place, notes);
+		closedir(folder);
+	}
+	free(folder_copy);
+	free(base_copy);
 }
 
 bool draft_sync_folder(const char *place, struct text *why)

@@ -1,8 +1,9 @@
 // draft.h: a file being written beside its place, to come there whole or not at all.
 //
 // For whoever writes a key or a certificate.  A full disk or a crash leaves the
-// place as it was; at worst the draft (FILE.XXXXXX) stays, readable by its owner
-// only.  An abandoned draft is removed by draft_done, which is due in any case.
+// place as it was; at worst the draft (FILE.popgate-draft-XXXXXX) stays, readable by its
+// owner only, until draft_sweep.  An abandoned draft is removed by draft_done, which is due
+// in any case.
 #ifndef POPGATE_CERTS_DRAFT_H
 #define POPGATE_CERTS_DRAFT_H
 
@@ -36,6 +37,10 @@ __attribute__((warn_unused_result)) bool draft_place(struct draft *draft, struct
 __attribute__((warn_unused_result)) bool draft_replace(struct draft *draft, struct text *why);
 
 void draft_done(struct draft *draft);
+
+// Removes drafts for that place which interrupted runs have left, each with a line in *notes.
+// Only for who holds the folder (folder_lock.h): nobody's draft can be one that is used then.
+void draft_sweep(const char *place, struct text *notes);
 
 // Makes the names in the folder of `place` last through a crash.  False with the
 // reason in *why.

@@ -399,12 +399,27 @@ static bool put(struct installing *in)
 	return true;
 }
 
+// Of a place and of what is kept beside it.
+static void sweep(struct installing *in, const char *path)
+{
+	static const char *const endings[] = {"", KEPT_OLD, KEPT_UNFIT};
+	for (size_t i = 0; in->lock.is_held && i < sizeof(endings) / sizeof(endings[0]); i++) {
+		char room[PATH_MAX];
+		struct text place = TEXT(room);
+		text_addf(&place, "%s%s", path, endings[i]);
+		if (!place.truncated)
+			draft_sweep(room, in->notes);
+	}
+}
+
 // From the first look at the places on they are nobody else's.
 static bool install(struct installing *in)
 {
 	if (!folder_lock_take(&in->lock, in->asked->to_chain, in->asked->to_key, in->why) ||
 	    !judge(in))
 		return false;
+	sweep(in, in->asked->to_chain);
+	sweep(in, in->asked->to_key);
 	tell_left_out(in);
 	if (!put(in))
 		return false;

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "certs/draft.h"
+#include "certs/folder_lock.h"
 #include "certs/issue.h"
 #include "certs/naming.h"
 #include "certs/private_key.h"
@@ -23,6 +24,7 @@ struct making {
 	struct evp_pkey_st *key;
 	struct buf key_pem, other_pem; // the other: a request or a certificate
 	struct draft key_draft, other_draft;
+	struct folder_lock lock;
 };
 
 // ---- whom it names ------------------------------------------------------
@@ -92,6 +94,22 @@ static bool place_both(struct making *making, struct text *why)
 	return false;
 }
 
+// False when others are at work there.  What they left once is removed.
+static bool take_folders(
+    struct making *making, const char *key_path, const char *other_path, struct text *why)
+{
+	char room[CERT_REASON_ROOM];
+	struct text notes = TEXT(room);
+	if (!folder_lock_take(&making->lock, key_path, other_path, why))
+		return false;
+	if (making->lock.is_held) {
+		draft_sweep(key_path, &notes);
+		draft_sweep(other_path, &notes);
+	}
+	fputs(room, stdout);
+	return true;
+}
+
 static bool write_both(struct making *making, const char *other_path)
 {
 	static const struct stat for_all = {
@@ -100,6 +118,7 @@ static bool write_both(struct making *making, const char *other_path)
 	struct text why = TEXT(room);
 	const char *key_path = cert_value(making->command, CERT_OPTION_key);
 	bool written =
+	    take_folders(making, key_path, other_path, &why) &&
 	    draft_write(&making->key_draft, key_path, buf_str(&making->key_pem), &why) &&
 	    draft_write(&making->other_draft, other_path, buf_str(&making->other_pem), &why) &&
 	    draft_allow(&making->other_draft, &for_all, &why) && place_both(making, &why);
@@ -110,6 +129,7 @@ static void making_done(struct making *making)
 {
 	draft_done(&making->key_draft);
 	draft_done(&making->other_draft);
+	folder_lock_done(&making->lock);
 	buf_done(&making->key_pem);
 	buf_done(&making->other_pem);
 	private_key_free(&making->key);

@@ -542,7 +542,7 @@ def test_the_old_pair_is_kept_and_its_owners_and_modes_too(place: Place) -> None
     assert {name: (place.folder / f"{name}.old").read_bytes() for name in old} == old
     assert [owner_of(place.chain), owner_of(place.key)] == wanted
     assert place.chain.read_text() == place.issuer.text("renewed", "intermediate")
-    assert not [name for name in place.names() if re.search(r"\.\w{6}$", name)]
+    assert not drafts(place.folder)
 
 
 def test_a_renewal_for_the_same_key_needs_no_key(place: Place) -> None:
@@ -724,6 +724,44 @@ def test_a_crash_at_any_point_leaves_a_pair_that_fits(place: Place) -> None:
     assert kills > 10 and torn <= 1  # between the two renames
     place.install("renewed.pem", "intermediate.pem", "root.pem", key="renewed.key")
     assert fits(place)
+
+
+def drafts(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir() if "draft" in path.name)
+
+
+# what is none of ours: other endings, other files' drafts, and what is no file
+STRANGE = ["site.key.backup", "site.key.popgate-draft-old", "other.key.popgate-draft-Ab3dEf",
+           "site.key.popgate-draft-Ab3dEfg"]
+
+
+def test_what_an_interrupted_install_has_left_is_removed_by_the_next(place: Place) -> None:
+    place.install("leaf.pem", "intermediate.pem", "root.pem", key="leaf.key")
+    place.issue("renewed")
+    for name in STRANGE:
+        (place.folder / name).write_text("precious")
+    (place.folder / "site.key.popgate-draft-folder").mkdir()
+    (place.folder / "site.pem.popgate-draft-tolink").symlink_to("site.pem")
+    before = drafts(place.folder)
+    for when in (1, 2, 3, 4):
+        assert install_traced(place, f"/^rename:signal=KILL:when={when}").returncode == -signal.SIGKILL
+    left = set(drafts(place.folder)) - set(before)
+    assert left and all(re.fullmatch(r"site\.(pem|key)(\.\w+)?\.popgate-draft-\w{6}", name) for name in left)
+    said = place.install("renewed.pem", "intermediate.pem", "root.pem", key="renewed.key")
+    assert drafts(place.folder) == before and all((place.folder / name).read_text() == "precious" for name in STRANGE)
+    assert set(re.findall("^removed, an interrupted run had left it: (.*)$", said, re.MULTILINE)) <= left
+
+
+def test_what_an_interrupted_request_has_left_is_removed_by_the_next(workdir: Path) -> None:
+    trace = [required("strace", "strace"), "-o", "/dev/null", "-e", "inject=/^link:signal=KILL:when=1"]
+    done = subprocess.run([*trace, program(), "cert", *REQUEST], cwd=workdir, capture_output=True, timeout=DEADLINE,
+                          check=False, env={**os.environ, "ASAN_OPTIONS": "detect_leaks=0"})
+    left = drafts(workdir)
+    assert done.returncode == -signal.SIGKILL and len(left) == 2
+    (workdir / "new.key").unlink(missing_ok=True)
+    said = do(*REQUEST, cwd=workdir)
+    assert sorted(re.findall("^removed, an interrupted run had left it: (.*)$", said, re.MULTILINE)) == left
+    assert sorted(path.name for path in workdir.iterdir()) == ["new.csr", "new.key"]
 
 
 def test_the_old_pair_is_kept_on_the_disk_before_it_is_replaced(place: Place) -> None:
