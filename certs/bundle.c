@@ -75,6 +75,7 @@ static const struct {
 } others[] = {
     {"REQUEST", "it is a request for a certificate; the certificate is what the authority "
                 "answers it with"},
+    {"PUBLIC KEY", "it is a public key; name the file of the certificate, which holds that too"},
     {"KEY", "it is a private key; name the file of the certificate"},
     {"CRL", "it is a list of revoked certificates"},
 };

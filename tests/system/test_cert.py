@@ -502,7 +502,9 @@ def wrong_files(place: Place) -> dict[str, tuple[str, str, str]]:
     openssl("pkey", "-in", "leaf.key", "-aes256", "-passout", "pass:x", "-out", "sealed.key", cwd=place.folder)
     openssl("pkcs12", "-export", "-in", "leaf.pem", "-inkey", "leaf.key", "-passout", "pass:", "-out", "leaf.p12",
             cwd=place.folder)
+    openssl("pkey", "-in", "leaf.key", "-pubout", "-out", "public.pem", cwd=place.folder)
     return {
+        "a public key": ("public.pem", "leaf.key", "from public.pem: it is a public key; name the file of the certif"),
         "absent": ("no.pem", "leaf.key", "cannot read the certificate no.pem: No such file or directory"),
         "folder": (".", "leaf.key", "cannot read the certificate .: Is a directory"),
         "half": ("half.pem", "leaf.key", "from half.pem: a block of it is damaged or cut off; fetch the file again"),
