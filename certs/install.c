@@ -132,7 +132,35 @@ static bool check_times(struct installing *in)
 	return true;
 }
 
-static bool complain_of_incomplete(struct installing *in, const X509 *last)
+// Why this one, which has the name of the issuer, is not the issuer that is missing.
+static const char *why_not(const struct installing *in, X509 *last, X509 *issuer)
+{
+	if (chain_has(&in->chain, issuer) && issuer != in->chain.root)
+		return "it stands in the chain already, and they vouch for each other in a circle";
+	if (!subject_is_authority(issuer))
+		return "it may not issue any (CA:FALSE, or keyUsage without keyCertSign)";
+	if (!subject_is_issued_by(last, issuer))
+		return "it has another key than the one that has signed";
+	if (in->asked->now > subject_time(X509_get0_notAfter(issuer)))
+		return "it has expired";
+	if (in->asked->now < subject_time(X509_get0_notBefore(issuer)))
+		return "it is not valid yet";
+	return "the chain would be too long with it";
+}
+
+static void explain_given(struct installing *in, X509 *last)
+{
+	const X509_NAME *wanted = X509_get_issuer_name(last);
+	for (size_t i = 0; i < in->bundle.num; i++)
+		if (X509_NAME_cmp(X509_get_subject_name(in->bundle.at[i]), wanted) == 0) {
+			text_addf(in->why,
+			    "; a certificate of that name was given, but does not count: %s",
+			    why_not(in, last, in->bundle.at[i]));
+			return;
+		}
+}
+
+static bool complain_of_incomplete(struct installing *in, X509 *last)
 {
 	char room[512];
 	struct text url = TEXT(room);
@@ -140,6 +168,7 @@ static bool complain_of_incomplete(struct installing *in, const X509 *last)
 	text_addf(in->why,
 	    "the chain is incomplete: the certificate of %s is missing, who has issued %s",
 	    printed(X509_get_issuer_name(last)).at, subject_of(last).at);
+	explain_given(in, last);
 	return refuse(in,
 	    "%s%s; get it and add it with --chain; where this is an authority of your own, name "
 	    "its file with --ca; or install nevertheless with --incomplete",
@@ -160,7 +189,7 @@ static bool find_chain(struct installing *in, X509 *leaf)
 	if (found)
 		return check_times(in);
 	chain_build(&in->bundle, leaf, &in->chain);
-	const X509 *last = in->chain.at[in->chain.num - 1];
+	X509 *last = in->chain.at[in->chain.num - 1];
 	if (!check_times(in))
 		return false;
 	if (!in->asked->is_incomplete_allowed)
@@ -379,7 +408,7 @@ static bool judge(struct installing *in)
 static void tell_spare_key(struct installing *in)
 {
 	const char *key = in->spare.path;
-	if (X509_check_ca(in->chain.at[0]) ||
+	if (subject_is_authority(in->chain.at[0]) ||
 	    !spare_key_is_needless(&in->spare, &in->asked->to_key, 1) ||
 	    !spare_key_is_needless(&in->spare, in->asked->needed, in->asked->num_needed))
 		return;

@@ -228,9 +228,17 @@ bool subject_is_self_signed(struct x509_st *certificate)
 	       is_signed_by(certificate, certificate);
 }
 
+bool subject_is_authority(struct x509_st *certificate)
+{
+	bool is_authority = X509_check_ca(certificate);
+	ERR_clear_error();
+	return is_authority;
+}
+
 bool subject_is_issued_by(struct x509_st *certificate, struct x509_st *issuer)
 {
-	bool may = X509_check_issued(issuer, certificate) == X509_V_OK;
+	bool may =
+	    subject_is_authority(issuer) && X509_check_issued(issuer, certificate) == X509_V_OK;
 	ERR_clear_error();
 	return may && is_signed_by(certificate, issuer);
 }

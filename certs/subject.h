@@ -39,6 +39,9 @@ void subject_print_issuer_url(const struct x509_st *certificate, struct text *ou
 // Its subject is its issuer, and its own key has signed it.
 bool subject_is_self_signed(struct x509_st *certificate);
 
+// Whether it may issue certificates (RFC 5280 sections 4.2.1.3 and 4.2.1.9).
+bool subject_is_authority(struct x509_st *certificate);
+
 // Whether the issuer's key has signed the certificate, and the issuer may do so.
 bool subject_is_issued_by(struct x509_st *certificate, struct x509_st *issuer);
 

@@ -314,9 +314,9 @@ class Place:
     def key(self) -> Path:
         return self.folder / "site.key"
 
-    def issue(self, name: str, kind: Kind | None = None) -> None:
+    def issue(self, name: str, kind: Kind | None = None, *, by: str = "intermediate") -> None:
         """NAME.key and NAME.pem of the issuer's, beside the place."""
-        self.issuer.make(name, kind or Kind())
+        self.issuer.make(name, kind or Kind(), by=by)
         for suffix in ("key", "pem"):
             shutil.copy(self.issuer.path(f"{name}.{suffix}"), self.folder)
 
@@ -423,12 +423,33 @@ def test_an_issuer_with_a_long_name_is_named_shortly(place: Place) -> None:
             "long.key", "-out", "long.pem", "-subj", f"{long}/CN=long", cwd=place.folder)
     for name in ("long.key", "long.pem"):
         shutil.copy(place.folder / name, place.issuer.path(name))
-    place.issuer.make("byit", Kind(), by="long")
-    shutil.copy(place.issuer.path("byit.pem"), place.folder)
-    shutil.copy(place.issuer.path("byit.key"), place.folder)
+    place.issue("byit", by="long")
     said = place.refuse("byit.pem", key="byit.key")
     assert "the certificate of CN=long,OU=üü" in said and "... is missing, who has issued CN=localhost; " in said
     assert "issuer: CN=long,OU=" in do("show", "byit.pem", cwd=place.folder)
+
+
+def test_a_given_certificate_that_does_not_count_is_told_why(scratch: Path, workdir: Path) -> None:
+    made = Issuer(scratch / "confused")
+    made.make("twin", INTERMEDIATE, by="root")
+    made.make("one", replace(INTERMEDIATE, subject="/CN=one"), by="root")
+    made.make("two", replace(INTERMEDIATE, subject="/CN=two"), by="one")
+    made.issue("one", INTERMEDIATE, by="two")
+    made.make("server", replace(GOOD, subject="/CN=server"))
+    made.make("plain", replace(GOOD, subject="/CN=plain").saying(keyUsage=""))
+    made.issue("root", replace(AUTHORITY, start=-30, end=-1), by="root")
+    place = Place(workdir, made)
+    told = "; a certificate of that name was given, but does not count: "
+    for by, given, missing, words in (
+            ("intermediate", ("twin",), "popgate test intermediate", "it has another key than the one that has signed"),
+            ("one", ("one", "two"), "one", "it stands in the chain already, and they vouch for each other in a circle"),
+            ("server", ("server", "intermediate"), "server", "it may not issue any (CA:FALSE, or keyUsage without"),
+            ("plain", ("plain", "intermediate"), "plain", "it may not issue any (CA:FALSE, or keyUsage without"),
+            ("intermediate", ("intermediate", "root"), "popgate test root", "it has expired")):
+        place.issue("leaf", GOOD, by=by)
+        (workdir / "answer.pem").write_text(made.text("leaf", *given))
+        said = place.refuse("answer.pem", key="leaf.key")
+        assert f"the certificate of CN={missing} is missing" in said and told + words in said, given
 
 
 @pytest.fixture(scope="session")
