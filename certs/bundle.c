@@ -10,6 +10,7 @@
 #include <openssl/pkcs7.h>
 #include <openssl/x509.h>
 
+#include "certs/der.h"
 #include "certs/input.h"
 #include "proxy/base/die.h"
 
@@ -139,23 +140,13 @@ static bool is_der(struct str bytes)
 	return bytes.at && bytes.len > 1 && bytes.at[0] == SEQUENCE && (bytes.at[1] & 0x80);
 }
 
-// PKCS #12 begins with its version, 3, inside the first sequence.
-static bool is_pkcs12(struct str bytes)
-{
-	CBS cbs, content;
-	uint64_t version;
-	CBS_init(&cbs, (const uint8_t *)bytes.at, bytes.len);
-	return CBS_get_asn1(&cbs, &content, CBS_ASN1_SEQUENCE) &&
-	       CBS_get_asn1_uint64(&content, &version) && version == 3;
-}
-
 bool bundle_add(struct bundle *bundle, struct str bytes, struct text *why)
 {
 	if (str_eq(str_take(bytes, byte_order_mark.len), byte_order_mark))
 		bytes = str_drop(bytes, byte_order_mark.len);
 	if (!is_der(bytes))
 		return add_pem(bundle, bytes, why);
-	if (is_pkcs12(bytes)) {
+	if (der_is_pkcs12(bytes)) {
 		text_addf(why, "it is a PKCS #12 file (.p12, .pfx); take it apart first: openssl "
 		               "pkcs12 -in FILE -nodes -out NEW.pem");
 		return false;

@@ -11,6 +11,7 @@
 #include <openssl/nid.h>
 #include <openssl/pem.h>
 
+#include "certs/der.h"
 #include "certs/input.h"
 #include "certs/pem.h"
 #include "proxy/base/die.h"
@@ -89,6 +90,7 @@ static EVP_PKEY *read_key(struct str bytes, bool *out_encrypted)
 	EVP_PKEY *key = PEM_read_bio_PrivateKey(bio, NULL, no_passphrase, out_encrypted);
 	if (!key && !*out_encrypted)
 		key = d2i_AutoPrivateKey(NULL, &at, (long)bytes.len);
+	*out_encrypted |= !key && der_is_encrypted_key(bytes);
 	BIO_free(bio);
 	ERR_clear_error();
 	return key;
@@ -102,12 +104,23 @@ static void refuse_encrypted(const char *path, struct text *why)
 	text_add(why, STR(" -out NEW.key) and keep the file readable by root only"));
 }
 
+static void refuse_pkcs12(const char *path, struct text *why)
+{
+	text_addf(why,
+	    "%s is a PKCS #12 file (.p12, .pfx); take the key out first (openssl pkcs12 -in ",
+	    path);
+	text_add_shell_word(why, str_of(path));
+	text_add(why, STR(" -nocerts -nodes -out NEW.key) and keep that readable by root only"));
+}
+
 static EVP_PKEY *take_key(struct str bytes, const char *path, struct text *why)
 {
 	bool encrypted = false;
 	EVP_PKEY *key = read_key(bytes, &encrypted);
 	if (!key && encrypted)
 		refuse_encrypted(path, why);
+	else if (!key && der_is_pkcs12(bytes))
+		refuse_pkcs12(path, why);
 	else if (!key)
 		text_addf(why,
 		    "%s holds no private key (-----BEGIN PRIVATE KEY-----); name the file "

@@ -523,6 +523,8 @@ def wrong_files(place: Place) -> dict[str, tuple[str, str, str]]:
     openssl("pkey", "-in", "leaf.key", "-aes256", "-passout", "pass:x", "-out", "sealed.key", cwd=place.folder)
     openssl("pkcs12", "-export", "-in", "leaf.pem", "-inkey", "leaf.key", "-passout", "pass:", "-out", "leaf.p12",
             cwd=place.folder)
+    openssl("pkcs8", "-topk8", "-in", "leaf.key", "-outform", "DER", "-passout", "pass:x", "-out", "sealed.der",
+            cwd=place.folder)
     openssl("pkey", "-in", "leaf.key", "-pubout", "-out", "public.pem", cwd=place.folder)
     return {
         "a public key": ("public.pem", "leaf.key", "from public.pem: it is a public key; name the file of the certif"),
@@ -536,6 +538,9 @@ def wrong_files(place: Place) -> dict[str, tuple[str, str, str]]:
         "PKCS #12": ("leaf.p12", "leaf.key", "it is a PKCS #12 file (.p12, .pfx); take it apart first"),
         "no key": ("leaf.pem", "leaf.pem", "leaf.pem holds no private key (-----BEGIN PRIVATE KEY-----)"),
         "absent key": ("leaf.pem", "no.key", "cannot read the private key no.key: No such file or directory"),
+        "PKCS #12 as key": ("leaf.pem", "leaf.p12", "leaf.p12 is a PKCS #12 file (.p12, .pfx); take the key out first"),
+        "sealed DER": ("leaf.pem", "sealed.der", "the private key sealed.der is encrypted; take the passphrase off"),
+        "certificate as key": ("leaf.pem", der(place, "leaf"), "leaf.der holds no private key"),
         "sealed": ("leaf.pem", "sealed.key", "the private key sealed.key is encrypted; take the passphrase off"),
     }
 
