@@ -31,25 +31,31 @@ struct tls_certificate *certs_make(const struct pair *pair, struct str staple, s
 	return certificate;
 }
 
+// Of a pair that is done with then.  Only BoringSSL can still refuse, which knows no path.
+static struct tls_certificate *make_of(struct pair *pair, const char *chain_path, struct text *why)
+{
+	char room[256];
+	struct text reason = TEXT(room);
+	struct tls_certificate *certificate = certs_make(pair, STR(""), &reason);
+	if (!certificate)
+		text_addf(why, "the certificate %s cannot be used: %s", chain_path, room);
+	pair_done(pair);
+	return certificate;
+}
+
 struct tls_certificate *certs_load(const char *chain_path, const char *key_path, struct text *why)
 {
 	struct pair pair;
-	if (!pair_read(chain_path, key_path, &pair, why))
-		return NULL;
-	struct tls_certificate *certificate = certs_make(&pair, STR(""), why);
-	pair_done(&pair);
-	return certificate;
+	return pair_read(chain_path, key_path, &pair, why) ? make_of(&pair, chain_path, why) : NULL;
 }
 
 struct tls_certificate *certs_load_public(
     const char *chain_path, struct signer *signer, uint32_t slot, struct text *why)
 {
 	struct pair pair;
-	if (!pair_read_public(chain_path, signer, slot, &pair, why))
-		return NULL;
-	struct tls_certificate *certificate = certs_make(&pair, STR(""), why);
-	pair_done(&pair);
-	return certificate;
+	return pair_read_public(chain_path, signer, slot, &pair, why)
+	           ? make_of(&pair, chain_path, why)
+	           : NULL;
 }
 
 bool certs_has_name(const char *chain_path, struct str name, bool *out_has, struct text *why)

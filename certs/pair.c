@@ -11,6 +11,7 @@
 #include <openssl/pool.h>
 #include <openssl/x509.h>
 
+#include "certs/fit.h"
 #include "certs/input.h"
 #include "certs/private_key.h"
 #include "certs/subject.h"
@@ -82,12 +83,6 @@ static bool read_chain(struct pair *pair, const char *path, bool *out_has_key, s
 	return taken;
 }
 
-static struct str leaf_of(const struct pair *pair)
-{
-	return (struct str){
-	    (const char *)CRYPTO_BUFFER_data(pair->chain[0]), CRYPTO_BUFFER_len(pair->chain[0])};
-}
-
 static bool belongs(const EVP_PKEY *key, const char *key_path, struct str leaf,
     const char *chain_path, struct text *why)
 {
@@ -96,7 +91,9 @@ static bool belongs(const EVP_PKEY *key, const char *key_path, struct str leaf,
 	if (!certificate)
 		text_addf(why, "the first certificate in %s is damaged", chain_path);
 	else if (!does)
-		text_addf(why, "the private key %s does not belong to the first certificate in %s",
+		text_addf(why,
+		    "the private key %s does not belong to the first certificate in %s; put the "
+		    "two that belong together there by popgate cert install",
 		    key_path, chain_path);
 	X509_free(certificate);
 	ERR_clear_error();
@@ -110,7 +107,7 @@ bool pair_read(
 	bool has_key;
 	if (read_chain(out_pair, chain_path, &has_key, why) &&
 	    (out_pair->key = private_key_load(key_path, why)) &&
-	    belongs(out_pair->key, key_path, leaf_of(out_pair), chain_path, why))
+	    fit_judge(out_pair, chain_path, key_path, why))
 		return true;
 	pair_done(out_pair);
 	return false;
@@ -157,9 +154,8 @@ bool pair_read_public(const char *chain_path, struct signer *signer, uint32_t sl
 		    "for private keys would read it; move the key to a file of its own, or set "
 		    "key_isolation: off",
 		    chain_path);
-	else if (text_is_empty(why) && !pair_use_signer(out_pair, signer, slot))
-		text_addf(why, "the first certificate in %s is damaged", chain_path);
-	if (text_is_empty(why))
+	else if (text_is_empty(why) && fit_judge(out_pair, chain_path, NULL, why) &&
+	         pair_use_signer(out_pair, signer, slot))
 		return true;
 	pair_done(out_pair);
 	return false;

@@ -15,8 +15,8 @@ struct pair {
 };
 
 // False with the reason in *why when a file cannot be read, holds no certificate or
-// key, holds an encrypted key, is cut off, or when the two do not belong together.  True:
-// the pair is the caller's, until pair_done.
+// key, holds an encrypted key, is cut off, or when the two are no pair to serve (fit.h).
+// True: the pair is the caller's, until pair_done.
 bool pair_read(
     const char *chain_path, const char *key_path, struct pair *out_pair, struct text *why);
 

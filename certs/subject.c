@@ -24,12 +24,29 @@ int64_t subject_time(const struct asn1_string_st *at)
 	return sound ? (int64_t)days * DAY + seconds : INT64_MIN / 2;
 }
 
-struct x509_st *subject_parse(struct str der)
+static X509 *parse(struct str der, size_t *out_len)
 {
 	const uint8_t *at = (const uint8_t *)der.at;
 	X509 *certificate = d2i_X509(NULL, &at, (long)der.len);
+	*out_len = (size_t)(at - (const uint8_t *)der.at);
 	ERR_clear_error();
 	return certificate;
+}
+
+struct x509_st *subject_parse(struct str der)
+{
+	size_t len;
+	return parse(der, &len);
+}
+
+struct x509_st *subject_parse_whole(struct str der)
+{
+	size_t len;
+	X509 *certificate = parse(der, &len);
+	if (len == der.len)
+		return certificate;
+	X509_free(certificate);
+	return NULL;
 }
 
 void subject_print_time(int64_t at, struct text *out)

@@ -17,6 +17,9 @@ struct asn1_string_st;
 // NULL when it is damaged.
 struct x509_st *subject_parse(struct str der);
 
+// The same where nothing may follow, as in TLS.
+struct x509_st *subject_parse_whole(struct str der);
+
 // Seconds since 1970; far in the past when the time is damaged.
 int64_t subject_time(const struct asn1_string_st *time);
 

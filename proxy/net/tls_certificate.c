@@ -84,7 +84,8 @@ static bool can_be_served(const struct tls_certificate *certificate, struct text
 	SSL_CTX *ctx = tls_context_new(&tls_usual_strength, why);
 	bool can = ctx && tls_certificate_install(certificate, STR(""), ctx);
 	if (ctx && !can)
-		text_add(why, str_of(tls_last_error()));
+		text_addf(why, "BoringSSL cannot serve this certificate (%s); get another one",
+		    tls_last_error());
 	SSL_CTX_free(ctx);
 	return can;
 }

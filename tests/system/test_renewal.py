@@ -197,15 +197,18 @@ def test_a_key_that_everybody_may_replace_is_told(start: Start, config: Config, 
 
 # ---- what is not taken
 
+NO_PAIR = ("the private key {} does not belong to the first certificate in {}; put the two that belong together there "
+           "by popgate cert install")
+
 
 def spoil_key(place: Place, pairs: list[Pair]) -> str:
     place.key.write_text(pairs[1].key)
-    return f"the private key {place.key} does not belong to the first certificate in {place.chain}"
+    return NO_PAIR.format(place.key, place.chain)
 
 
 def spoil_chain(place: Place, pairs: list[Pair]) -> str:
     place.chain.write_text(pairs[1].chain)
-    return f"the private key {place.key} does not belong to the first certificate in {place.chain}"
+    return NO_PAIR.format(place.key, place.chain)
 
 
 def empty_key(place: Place, _pairs: list[Pair]) -> str:

@@ -1,0 +1,138 @@
+// fit.c: judging a pair before it is served.  See fit.h.
+//
+// BoringSSL's own objections are words like UNKNOWN_CERTIFICATE_TYPE, and come in part only when
+// a client is there; so what it would object to is looked for here.
+#include "certs/fit.h"
+
+#include <openssl/err.h>
+#include <openssl/pool.h>
+#include <openssl/x509v3.h>
+
+#include "certs/subject.h"
+
+struct judged {
+	X509 *chain[TLS_CHAIN_MAX];
+	size_t num;
+	const EVP_PKEY *key; // NULL: the private key was not read
+	const char *chain_path, *key_path;
+	struct text *why;
+};
+
+static X509 *parse(const CRYPTO_BUFFER *der)
+{
+	return subject_parse_whole(
+	    (struct str){(const char *)CRYPTO_BUFFER_data(der), CRYPTO_BUFFER_len(der)});
+}
+
+static bool parse_all(struct judged *judged, const struct pair *pair)
+{
+	X509 *each = NULL;
+	do {
+		each = parse(pair->chain[judged->num]);
+		judged->chain[judged->num++] = each;
+	} while (each && judged->num < pair->num_chain);
+	if (!each)
+		text_addf(judged->why,
+		    "certificate %zu in %s is damaged, for which clients refuse the chain; get it "
+		    "again from the authority, and put it there by popgate cert install",
+		    judged->num, judged->chain_path);
+	return each;
+}
+
+// From 1; 0: none.
+static size_t owner_of_key(const struct judged *judged)
+{
+	size_t i = 0;
+	while (i < judged->num && !X509_check_private_key(judged->chain[i], judged->key))
+		i++;
+	ERR_clear_error();
+	return i < judged->num ? i + 1 : 0;
+}
+
+static bool check_key(const struct judged *judged)
+{
+	size_t owner = judged->key ? owner_of_key(judged) : 1;
+	if (!owner)
+		text_addf(judged->why,
+		    "the private key %s does not belong to the first certificate in %s; put the "
+		    "two that belong together there by popgate cert install",
+		    judged->key_path, judged->chain_path);
+	else if (owner > 1)
+		text_addf(judged->why,
+		    "the private key %s belongs to certificate %zu in %s, which must be the first; "
+		    "popgate cert install puts them in order",
+		    judged->key_path, owner, judged->chain_path);
+	return owner == 1;
+}
+
+static bool is_authority(X509 *certificate)
+{
+	return X509_get_extension_flags(certificate) & EXFLAG_CA;
+}
+
+// From 1; 0: none.
+static size_t find_server(const struct judged *judged)
+{
+	for (size_t i = 0; i < judged->num; i++)
+		if (!is_authority(judged->chain[i]))
+			return i + 1;
+	return 0;
+}
+
+static bool check_authority(const struct judged *judged)
+{
+	X509 *first = judged->chain[0];
+	if (!is_authority(first) || subject_is_self_signed(first))
+		return true;
+	text_addf(judged->why, "the first certificate in %s is that of an authority (",
+	    judged->chain_path);
+	subject_print_name(X509_get_subject_name(first), judged->why);
+	size_t server = judged->key ? 0 : find_server(judged);
+	if (server)
+		text_addf(judged->why,
+		    ") and not the server's, which is number %zu; popgate cert install puts them "
+		    "in order",
+		    server);
+	else
+		text_add(judged->why, STR(") and not of a server; get one that says CA:FALSE: "
+		                          "popgate cert request"));
+	return false;
+}
+
+static bool is_rsa(X509 *certificate)
+{
+	EVP_PKEY *key = X509_get_pubkey(certificate);
+	bool is = key && EVP_PKEY_id(key) == EVP_PKEY_RSA;
+	EVP_PKEY_free(key);
+	return is;
+}
+
+static bool check_usage(const struct judged *judged)
+{
+	X509 *first = judged->chain[0];
+	uint32_t enough = KU_DIGITAL_SIGNATURE | (is_rsa(first) ? KU_KEY_ENCIPHERMENT : 0);
+	if (!(X509_get_extension_flags(first) & EXFLAG_KUSAGE) ||
+	    X509_get_key_usage(first) & enough)
+		return true;
+	text_addf(judged->why,
+	    "the first certificate in %s has a key that may not sign (no digitalSignature in its "
+	    "usage), so that no client could be served; get one that says digitalSignature: "
+	    "popgate cert request",
+	    judged->chain_path);
+	return false;
+}
+
+bool fit_judge(
+    const struct pair *pair, const char *chain_path, const char *key_path, struct text *why)
+{
+	struct judged judged = {.key = key_path ? pair->key : NULL,
+	    .chain_path = chain_path,
+	    .key_path = key_path,
+	    .why = why};
+	bool fits = parse_all(&judged, pair) && check_key(&judged) && check_authority(&judged) &&
+	            check_usage(&judged);
+	for (size_t i = 0; i < judged.num; i++)
+		X509_free(judged.chain[i]);
+	ERR_clear_error();
+	return fits;
+}

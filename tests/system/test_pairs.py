@@ -1,0 +1,142 @@
+"""Which chain and key are a pair that popgate serves: the same for a check, a start, a renewal and an install."""
+
+import json
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from certs import Certificates
+from clients import Raw
+from issuers import Issuer, Kind
+from popgate import Config, Popgate, run_command, site
+
+Start = Callable[..., Popgate]
+
+GOOD = Kind()
+INSTALL = "popgate cert install"
+
+
+@pytest.fixture(scope="module", name="issuer")
+def fixture_issuer(scratch: Path) -> Issuer:
+    return Issuer(scratch / "pairs")
+
+
+@dataclass(frozen=True)
+class Wrong:
+    """A pair that cannot be served: what it is issued as, what is done to its chain, and what is said of it."""
+
+    words: tuple[str, ...]
+    kind: Kind = GOOD
+    spoil: Callable[[str, Issuer], str] = lambda chain, issuer: chain
+
+
+def block(base64: str) -> str:
+    return f"-----BEGIN CERTIFICATE-----\n{base64}\n-----END CERTIFICATE-----\n"
+
+
+def cut_inside(chain: str) -> str:
+    """The last certificate lacks its end, in a block that is whole."""
+    return chain.replace(chain.splitlines()[-2] + "\n", "", 1)
+
+
+def turned(_chain: str, issuer: Issuer) -> str:
+    return issuer.text("intermediate", "wrong")
+
+
+WRONG = {
+    "no certificate": Wrong(("certificate 3 in {} is damaged", INSTALL),
+                            spoil=lambda chain, issuer: chain + block("AAAA")),
+    "cut inside": Wrong(("certificate 2 in {} is damaged", INSTALL), spoil=lambda chain, issuer: cut_inside(chain)),
+    "wrong order": Wrong(("2", "; popgate cert install puts them in order"), spoil=turned),
+    "authority": Wrong(("the first certificate in {} is that of an authority (CN=localhost)", "CA:FALSE"),
+                       GOOD.saying(basicConstraints="CA:TRUE", keyUsage="digitalSignature,keyCertSign")),
+    "no signature": Wrong(("the first certificate in {} has a key that may not sign", "digitalSignature"),
+                          GOOD.saying(keyUsage="keyEncipherment")),
+}
+
+
+def put(issuer: Issuer, row: Wrong, chain: Path, key: Path) -> None:
+    """Writes over both files."""
+    issuer.make("wrong", row.kind)
+    chain.write_text(row.spoil(issuer.text("wrong", "intermediate"), issuer))
+    shutil.copy(issuer.path("wrong.key"), key)
+
+
+def put_good(issuer: Issuer, chain: Path, key: Path) -> None:
+    put(issuer, Wrong(()), chain, key)
+
+
+def section(folder: Path, name: str) -> dict[str, str]:
+    return {"chain": str(folder / f"{name}.pem"), "key": str(folder / f"{name}.key")}
+
+
+def config_with(certificates: Certificates, folder: Path, names: list[str]) -> Config:
+    pairs = {name: section(folder, name) for name in names}
+    listeners = {name: {"bind": ["127.0.0.1:0"], "tls": "implicit", "certificates": [name]} for name in names}
+    return {**site(certificates, 1), "certificates": pairs, "listeners": listeners}
+
+
+@pytest.mark.parametrize("isolation", ["on", "off"])
+@pytest.mark.parametrize("row", WRONG)
+def test_the_check_refuses_it_with_the_file_the_reason_and_a_next_step(
+        workdir: Path, certificates: Certificates, issuer: Issuer, row: str, isolation: str) -> None:
+    config = {**config_with(certificates, workdir, ["site"]), "key_isolation": isolation}
+    (workdir / "popgate.yaml").write_text(json.dumps(config))
+    put(issuer, WRONG[row], workdir / "site.pem", workdir / "site.key")
+    done = run_command("check", "-c", "popgate.yaml", cwd=workdir)
+    assert done.returncode == 1
+    for words in WRONG[row].words:
+        assert words.format(workdir / "site.pem") in done.stderr, done
+
+
+@pytest.mark.parametrize("isolation", ["on", "off"])
+def test_the_order_is_told_by_the_key_too(workdir: Path, certificates: Certificates, issuer: Issuer,
+                                          isolation: str) -> None:
+    """Two certificates of servers: only the private key says which is meant."""
+    config = {**config_with(certificates, workdir, ["site"]), "key_isolation": isolation}
+    (workdir / "popgate.yaml").write_text(json.dumps(config))
+    issuer.make("other", GOOD)
+    put(issuer, Wrong((), spoil=lambda chain, issuer: issuer.text("other") + chain), workdir / "site.pem",
+        workdir / "site.key")
+    said = run_command("check", "-c", "popgate.yaml", cwd=workdir).stderr
+    assert f"{workdir}/site.key belongs to certificate 2 in {workdir}/site.pem, which must be the first" in said
+
+
+def served_by(gate: Popgate, listener: str) -> bytes:
+    with Raw(gate.port(listener), gate.context) as client:
+        client.greeting()
+        return client.tls.getpeercert(binary_form=True)
+
+
+@pytest.mark.parametrize("isolation", ["on", "off"])
+def test_a_renewal_by_it_is_refused_and_the_old_pair_stays(start: Start, workdir: Path, certificates: Certificates,
+                                                           issuer: Issuer, isolation: str) -> None:
+    names = {row: row.replace(" ", "-") for row in WRONG}
+    for name in names.values():
+        put_good(issuer, workdir / f"{name}.pem", workdir / f"{name}.key")
+    gate = start({**config_with(certificates, workdir, list(names.values())), "key_isolation": isolation})
+    gate.context.load_verify_locations(issuer.path("root.pem"))
+    before = {name: served_by(gate, name) for name in names.values()}
+    gate.expect("certificate_refused")
+    for row, name in names.items():
+        put(issuer, WRONG[row], workdir / f"{name}.pem", workdir / f"{name}.key")
+    for row, name in names.items():
+        why = gate.log.wait("certificate_refused", certificate=name)["why"]
+        for words in WRONG[row].words:
+            assert words.format(workdir / f"{name}.pem") in why
+        assert served_by(gate, name) == before[name]
+    assert not gate.log.all("certificate_replaced")
+
+
+def test_what_some_clients_can_be_served_is_served(workdir: Path, certificates: Certificates, issuer: Issuer) -> None:
+    """Such as `openssl req -x509` makes it, and RSA with the usage that is its own."""
+    (workdir / "popgate.yaml").write_text(json.dumps(config_with(certificates, workdir, ["site"])))
+    for kind, by in ((GOOD.saying(basicConstraints="CA:TRUE", keyUsage=""), "served"),
+                     (Kind(key="rsa:2048").saying(keyUsage="keyEncipherment"), "intermediate")):
+        issuer.make("served", kind, by=by)
+        (workdir / "site.pem").write_text(issuer.text("served"))
+        shutil.copy(issuer.path("served.key"), workdir / "site.key")
+        done = run_command("check", "-c", "popgate.yaml", cwd=workdir)
+        assert (done.returncode, done.stderr) == (0, "")
