@@ -79,23 +79,30 @@ static size_t find_server(const struct judged *judged)
 	return 0;
 }
 
+// Begins a sentence about the first certificate.
+static void add_first(const struct judged *judged)
+{
+	text_add(judged->why, STR("the certificate of "));
+	subject_print_name(X509_get_subject_name(judged->chain[0]), judged->why);
+	text_addf(judged->why, " in %s ", judged->chain_path);
+}
+
+// Who has not read the key cannot say whose it is, but that there is another one for it.
 static bool check_authority(const struct judged *judged)
 {
 	X509 *first = judged->chain[0];
 	if (!is_authority(first) || subject_is_self_signed(first))
 		return true;
-	text_addf(judged->why, "the first certificate in %s is that of an authority (",
-	    judged->chain_path);
-	subject_print_name(X509_get_subject_name(first), judged->why);
 	size_t server = judged->key ? 0 : find_server(judged);
+	add_first(judged);
 	if (server)
 		text_addf(judged->why,
-		    ") and not the server's, which is number %zu; popgate cert install puts them "
-		    "in order",
+		    "is that of an authority, and not the server's, which is number %zu and must "
+		    "be the first; popgate cert install puts them in order",
 		    server);
 	else
-		text_add(judged->why, STR(") and not of a server; get one that says CA:FALSE: "
-		                          "popgate cert request"));
+		text_add(judged->why, STR("is that of an authority and not of a server; get one "
+		                          "that says CA:FALSE: popgate cert request"));
 	return false;
 }
 
@@ -114,12 +121,29 @@ static bool check_usage(const struct judged *judged)
 	if (!(X509_get_extension_flags(first) & EXFLAG_KUSAGE) ||
 	    X509_get_key_usage(first) & enough)
 		return true;
-	text_addf(judged->why,
-	    "the first certificate in %s has a key that may not sign (no digitalSignature in its "
-	    "usage), so that no client could be served; get one that says digitalSignature: "
-	    "popgate cert request",
-	    judged->chain_path);
+	add_first(judged);
+	text_add(judged->why,
+	    STR("has a key that may not sign (no digitalSignature in its usage), so that no "
+	        "client could be served; get one that says digitalSignature: popgate cert "
+	        "request"));
 	return false;
+}
+
+// One that BoringSSL cannot read is of no kind at all.
+static bool check_kind(const struct judged *judged)
+{
+	EVP_PKEY *key = X509_get_pubkey(judged->chain[0]);
+	bool is_offered = key && tls_can_sign_with(key);
+	if (!is_offered) {
+		add_first(judged);
+		text_add(judged->why, STR("has a key with which popgate cannot sign ("));
+		subject_print_key(key, judged->why);
+		text_add(judged->why,
+		    STR("), so that no client could be served; get one with a key of p256 or "
+		        "rsa-2048: popgate cert request"));
+	}
+	EVP_PKEY_free(key);
+	return is_offered;
 }
 
 bool fit_judge(
@@ -130,7 +154,7 @@ bool fit_judge(
 	    .key_path = key_path,
 	    .why = why};
 	bool fits = parse_all(&judged, pair) && check_key(&judged) && check_authority(&judged) &&
-	            check_usage(&judged);
+	            check_usage(&judged) && check_kind(&judged);
 	for (size_t i = 0; i < judged.num; i++)
 		X509_free(judged.chain[i]);
 	ERR_clear_error();

@@ -15,6 +15,7 @@
 #include "certs/draft.h"
 #include "certs/folder_lock.h"
 #include "certs/kept.h"
+#include "certs/load.h"
 #include "certs/pem.h"
 #include "certs/private_key.h"
 #include "certs/spare_key.h"
@@ -398,10 +399,18 @@ static bool put_in_place(struct installing *in)
 	return replaced && sync_folders(in);
 }
 
+static bool is_served(struct installing *in)
+{
+	const struct installation *asked = in->asked;
+	return certs_would_serve(in->chain.at, in->chain.num, in->key, asked->chain_paths[0],
+	    asked->key_path ? asked->key_path : asked->to_key, in->why);
+}
+
 static bool judge(struct installing *in)
 {
 	X509 *leaf = NULL;
-	return look_at_both(in) && load(in) && find_leaf(in, &leaf) && find_chain(in, leaf);
+	return look_at_both(in) && load(in) && find_leaf(in, &leaf) && find_chain(in, leaf) &&
+	       is_served(in);
 }
 
 // An authority's own key is needed for more than this pair.

@@ -1,9 +1,13 @@
 // load.c: from a pair to what is served.  See load.h.
 #include "certs/load.h"
 
+#include <openssl/mem.h>
 #include <openssl/pool.h>
+#include <openssl/x509.h>
 
+#include "certs/fit.h"
 #include "certs/leaf.h"
+#include "proxy/base/die.h"
 #include "proxy/net/tls_names.h"
 
 static struct str der_of(const CRYPTO_BUFFER *buffer)
@@ -56,6 +60,33 @@ struct tls_certificate *certs_load_public(
 	return pair_read_public(chain_path, signer, slot, &pair, why)
 	           ? make_of(&pair, chain_path, why)
 	           : NULL;
+}
+
+static CRYPTO_BUFFER *bytes_of(X509 *certificate)
+{
+	uint8_t *der = NULL;
+	int len = i2d_X509(certificate, &der);
+	CRYPTO_BUFFER *bytes = len > 0 ? CRYPTO_BUFFER_new(der, (size_t)len, NULL) : NULL;
+	OPENSSL_free(der);
+	BUG_ON(!bytes);
+	return bytes;
+}
+
+bool certs_would_serve(struct x509_st *const *chain, size_t num, struct evp_pkey_st *key,
+    const char *chain_path, const char *key_path, struct text *why)
+{
+	struct pair pair = {.key = key};
+	for (; pair.num_chain < num; pair.num_chain++)
+		pair.chain[pair.num_chain] = bytes_of(chain[pair.num_chain]);
+	EVP_PKEY_up_ref(key);
+	struct tls_certificate *certificate = NULL;
+	if (fit_judge(&pair, chain_path, key_path, why))
+		certificate = make_of(&pair, chain_path, why);
+	else
+		pair_done(&pair);
+	bool would = certificate;
+	tls_certificate_free(&certificate);
+	return would;
 }
 
 bool certs_has_name(const char *chain_path, struct str name, bool *out_has, struct text *why)

@@ -56,6 +56,10 @@ struct tls_certificate_options {
 	struct str staple; // an OCSP response (DER); "" for none; copied
 };
 
+// Whether a server with such a key can sign what any client accepts: with the curve or the
+// size, and an algorithm that we offer.
+__attribute__((warn_unused_result)) bool tls_can_sign_with(const struct evp_pkey_st *key);
+
 // NULL with the reason in *why when BoringSSL refuses the pair.  It is counted: the
 // caller has it until tls_certificate_free, servers and connections as long as they
 // need it.  When the last of its owners has given it up, chain and key go; only the

@@ -15,6 +15,7 @@
 #include <openssl/ec_key.h>
 #include <openssl/nid.h>
 
+#include "proxy/net/signing.h"
 #include "proxy/net/tls_names.h"
 
 enum { ALGORITHMS_MAX = 8 };
@@ -76,6 +77,20 @@ static const struct key_kind *kind_of(const EVP_PKEY *key)
 		if (kinds[i].type == EVP_PKEY_id(key) && kinds[i].curve == curve_of(key))
 			return &kinds[i];
 	return NULL;
+}
+
+// A signature has room for the smallest digest, its salt and two bytes more (RFC 8017 section
+// 9.1.1), and fits the frames in which it is asked for.
+static bool is_size_offered(const EVP_PKEY *key)
+{
+	enum { RSA_MIN = 2 * 32 + 2 };
+	size_t size = (size_t)EVP_PKEY_size(key);
+	return EVP_PKEY_id(key) != EVP_PKEY_RSA || (size >= RSA_MIN && size <= SIGNATURE_MAX);
+}
+
+bool tls_can_sign_with(const EVP_PKEY *key)
+{
+	return kind_of(key) && is_size_offered(key);
 }
 
 // ---- the hello ----------------------------------------------------------

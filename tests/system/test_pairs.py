@@ -50,10 +50,12 @@ WRONG = {
                             spoil=lambda chain, issuer: chain + block("AAAA")),
     "cut inside": Wrong(("certificate 2 in {} is damaged", INSTALL), spoil=lambda chain, issuer: cut_inside(chain)),
     "wrong order": Wrong(("2", "; popgate cert install puts them in order"), spoil=turned),
-    "authority": Wrong(("the first certificate in {} is that of an authority (CN=localhost)", "CA:FALSE"),
+    "authority": Wrong(("the certificate of CN=localhost in {} is that of an authority and", "CA:FALSE"),
                        GOOD.saying(basicConstraints="CA:TRUE", keyUsage="digitalSignature,keyCertSign")),
-    "no signature": Wrong(("the first certificate in {} has a key that may not sign", "digitalSignature"),
+    "no signature": Wrong(("the certificate of CN=localhost in {} has a key that may not sign", "digitalSignature"),
                           GOOD.saying(keyUsage="keyEncipherment")),
+    "curve": Wrong(("the certificate of CN=localhost in {} has a key with which popgate cannot sign (ECDSA P-224)",
+                    "popgate cert request"), Kind(key="P-224")),
 }
 
 
@@ -89,6 +91,18 @@ def test_the_check_refuses_it_with_the_file_the_reason_and_a_next_step(
     assert done.returncode == 1
     for words in WRONG[row].words:
         assert words.format(workdir / "site.pem") in done.stderr, done
+
+
+@pytest.mark.parametrize("row", [name for name, row in WRONG.items() if row.kind != GOOD])
+def test_it_is_not_installed_either(workdir: Path, issuer: Issuer, row: str) -> None:
+    put(issuer, WRONG[row], workdir / "new.pem", workdir / "new.key")
+    done = run_command("cert", "install", "--chain", "new.pem", "--key", "new.key", "--ca",
+                       str(issuer.path("root.pem")), "--to-chain", "site.pem", "--to-key", "site.key", cwd=workdir)
+    assert (done.returncode, done.stdout) == (1, "")
+    for words in WRONG[row].words:
+        assert words.format("new.pem") in done.stderr
+    assert done.stderr.endswith("; nothing was installed\n")
+    assert {path.name for path in workdir.iterdir()} == {"new.pem", "new.key"}
 
 
 @pytest.mark.parametrize("isolation", ["on", "off"])
