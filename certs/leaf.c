@@ -53,6 +53,18 @@ bool leaf_ends_soon(int64_t not_before, int64_t not_after, int64_t now, int64_t 
 	return left_s >= 0 && left_s <= warning_s && left_s <= (not_after - not_before) / 3;
 }
 
+bool leaf_is_valid(const struct leaf *leaf, int64_t now)
+{
+	return leaf->not_before <= now && now <= leaf->not_after;
+}
+
+void leaf_print_invalidity(const struct leaf *leaf, int64_t now, struct text *out)
+{
+	bool is_early = now < leaf->not_before;
+	text_add(out, is_early ? STR("is valid only from ") : STR("has expired on "));
+	subject_print_time(is_early ? leaf->not_before : leaf->not_after, out);
+}
+
 void leaf_done(struct leaf *leaf)
 {
 	for (size_t i = 0; i < leaf->num_names; i++)

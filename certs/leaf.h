@@ -6,6 +6,7 @@
 #define POPGATE_CERTS_LEAF_H
 
 #include "certs/end_point.h"
+#include "proxy/base/text.h"
 
 enum { LEAF_FINGERPRINT = 32 };
 
@@ -25,6 +26,12 @@ enum { LEAF_WARNING_S = 30 * 24 * 60 * 60 }; // where no certificate_warning is 
 // `warning_s` before it, and of a certificate that lives shortly in its last third, which
 // is when tools renew it.  Times in seconds, by unix time.
 bool leaf_ends_soon(int64_t not_before, int64_t not_after, int64_t now, int64_t warning_s);
+
+// Times as above.
+bool leaf_is_valid(const struct leaf *leaf, int64_t now);
+
+// Of one that is not: "is valid only from ..." or "has expired on ...".
+void leaf_print_invalidity(const struct leaf *leaf, int64_t now, struct text *out);
 
 // Reads DER.  It is the caller's, until leaf_done.
 void leaf_read(struct str der, struct leaf *out_leaf);

@@ -165,6 +165,35 @@ static bool report_staples(const struct snapshot *snapshot)
 	return all_good;
 }
 
+static bool report_certificate(
+    const struct certificate_config *config, const struct tls_certificate *certificate)
+{
+	char room[128];
+	struct text why = TEXT(room);
+	struct leaf leaf;
+	int64_t now = time(NULL);
+	leaf_read(tls_certificate_leaf(certificate), &leaf);
+	bool is_valid = leaf_is_valid(&leaf, now);
+	leaf_print_invalidity(&leaf, now, &why);
+	leaf_done(&leaf);
+	if (!is_valid)
+		printf("certificate %s: %s %s, and clients refuse it; put a valid one there, or, "
+		       "where the clock is wrong, set it\n",
+		    config->name, config->options.chain, room);
+	return is_valid;
+}
+
+// They are served all the same, since it may be the clock that is wrong.
+static bool report_certificates(const struct snapshot *snapshot)
+{
+	bool all_good = true;
+	for (size_t i = 0; i < snapshot->config->num_certificates; i++)
+		if (snapshot->certificates[i])
+			all_good &= report_certificate(
+			    &snapshot->config->certificates[i], snapshot->certificates[i]);
+	return all_good;
+}
+
 // Somebody may want it so; the log says it too.
 static bool report_metrics(const struct config *config)
 {
@@ -188,6 +217,7 @@ static int report(const char *path, const struct snapshot *snapshot)
 	report_policies(snapshot->config, &snapshot->rulebook, &warnings);
 	if (!report_winbind(snapshot->config, &winbind_works))
 		return EXIT_FAILURE;
+	bool certificates_are_valid = report_certificates(snapshot);
 	bool staples_are_good = report_staples(snapshot);
 	bool metrics_are_kept = report_metrics(snapshot->config);
 	fputs(warnings.room, stdout);
@@ -196,6 +226,8 @@ static int report(const char *path, const struct snapshot *snapshot)
 		printf(", but %u of the rules should be looked at", warnings.num);
 	if (!winbind_works)
 		printf(", but winbind should be looked at");
+	if (!certificates_are_valid)
+		printf(", but certificates should be looked at");
 	if (!staples_are_good)
 		printf(", but OCSP responses should be looked at");
 	if (!metrics_are_kept)

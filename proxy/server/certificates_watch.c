@@ -80,29 +80,44 @@ static void log_refused(const struct snapshot *snapshot, size_t i, const char *w
 	log_end(&line);
 }
 
-bool certificates_end_is_near(const struct config *config, const struct leaf *leaf)
+bool certificates_is_sound(const struct config *config, const struct leaf *leaf)
 {
 	int64_t now = time(NULL);
 	int64_t warning_s = (int64_t)(config->site.certificate_warning / MS_PER_S);
-	return leaf->not_after < now ||
-	       leaf_ends_soon(leaf->not_before, leaf->not_after, now, warning_s);
+	return leaf_is_valid(leaf, now) &&
+	       !leaf_ends_soon(leaf->not_before, leaf->not_after, now, warning_s);
 }
 
-static void check_end(const struct snapshot *snapshot, size_t i)
+static void log_early(const struct certificate_config *config, const struct leaf *leaf)
+{
+	struct log_line line;
+	begin(&line, LOG_certificate_not_yet_valid, config);
+	log_names(&line, leaf);
+	log_time(&line, "not_before", leaf->not_before);
+	log_end(&line);
+}
+
+static void log_late(
+    const struct certificate_config *config, const struct leaf *leaf, int64_t left_s)
+{
+	struct log_line line;
+	begin(&line, left_s >= 0 ? LOG_certificate_expires : LOG_certificate_expired, config);
+	log_names(&line, leaf);
+	log_time(&line, "not_after", leaf->not_after);
+	if (left_s >= 0)
+		log_u64(&line, "days", (uint64_t)left_s / DAY_S);
+	log_end(&line);
+}
+
+static void check_time(const struct snapshot *snapshot, size_t i)
 {
 	const struct config *config = snapshot->config;
-	struct log_line line;
 	struct leaf leaf = leaf_of(snapshot->certificates[i]);
-	int64_t left_s = leaf.not_after - (int64_t)time(NULL);
-	if (certificates_end_is_near(config, &leaf)) {
-		begin(&line, left_s >= 0 ? LOG_certificate_expires : LOG_certificate_expired,
-		    &config->certificates[i]);
-		log_names(&line, &leaf);
-		log_time(&line, "not_after", leaf.not_after);
-		if (left_s >= 0)
-			log_u64(&line, "days", (uint64_t)left_s / DAY_S);
-		log_end(&line);
-	}
+	int64_t now = time(NULL);
+	if (now < leaf.not_before)
+		log_early(&config->certificates[i], &leaf);
+	else if (!certificates_is_sound(config, &leaf))
+		log_late(&config->certificates[i], &leaf, leaf.not_after - now);
 	leaf_done(&leaf);
 }
 
@@ -259,13 +274,43 @@ static bool renew_key(struct generation *generation, size_t i,
 	                                why);
 }
 
-// Takes the certificate over.  False with the reason in *why.
-static bool take(
-    struct generation *generation, size_t i, struct tls_certificate *certificate, struct text *why)
+static void complain_of_time(
+    const char *path, const struct leaf *leaf, int64_t now, struct text *why)
+{
+	text_addf(why, "the certificate in %s ", path);
+	leaf_print_invalidity(leaf, now, why);
+	text_add(why, leaf->not_before > now
+	                  ? STR(", and the one that is served is valid now; it is taken when its "
+	                        "time has come, and if that is past, set this machine's clock")
+	                  : STR(", and the one that is served is valid now; get a new one from the "
+	                        "authority"));
+}
+
+// Whether clients are not worse off with it than they are now, by its time.
+static bool is_timely(const struct snapshot *snapshot, size_t i,
+    const struct tls_certificate *certificate, int64_t *out_again_s, struct text *why)
+{
+	struct leaf old = leaf_of(snapshot->certificates[i]), new = leaf_of(certificate);
+	int64_t now = time(NULL);
+	bool is_timely = leaf_is_valid(&new, now) || !leaf_is_valid(&old, now);
+	if (!is_timely) {
+		*out_again_s = new.not_before > now ? new.not_before : 0;
+		complain_of_time(snapshot->config->certificates[i].options.chain, &new, now, why);
+	}
+	leaf_done(&old);
+	leaf_done(&new);
+	return is_timely;
+}
+
+// Takes the certificate over.  False with the reason in *why; when its time is yet to come, that
+// stands in *out_again_s.
+static bool take(struct generation *generation, size_t i, struct tls_certificate *certificate,
+    int64_t *out_again_s, struct text *why)
 {
 	struct snapshot *snapshot = generation->snapshot;
 	bool is_same = tls_certificate_has_chain_of(certificate, snapshot->certificates[i]);
-	bool is_good = snapshot_allows_certificate(snapshot, i, certificate, why) &&
+	bool is_good = (is_same || is_timely(snapshot, i, certificate, out_again_s, why)) &&
+	               snapshot_allows_certificate(snapshot, i, certificate, why) &&
 	               renew_key(generation, i, certificate, is_same, why);
 	if (is_same || !is_good) {
 		tls_certificate_free(&certificate);
@@ -274,7 +319,7 @@ static bool take(
 	snapshot_replace_certificate(snapshot, i, certificate);
 	certificates_send(generation, i);
 	log_replaced(snapshot, i);
-	check_end(snapshot, i);
+	check_time(snapshot, i);
 	return true;
 }
 
@@ -302,10 +347,12 @@ static void judge(
 		pair->seen = mark;
 		return;
 	}
-	bool is_taken = certificate && take(generation, i, certificate, &why);
+	int64_t again_s = 0;
+	bool is_taken = certificate && take(generation, i, certificate, &again_s, &why);
 	if (!is_taken && generation->keys && !keys_process_runs(generation->keys))
 		return; // it will be asked again
 	pair->judged = mark;
+	pair->again_s = again_s;
 	check_open_key(generation->snapshot, i);
 	check_staple(generation->snapshot, i);
 	if (is_taken)
@@ -327,12 +374,17 @@ static void tell_refusal(
 
 enum sight { SIGHT_same, SIGHT_restless, SIGHT_rested };
 
+static bool is_due_again(const struct watched_pair *pair)
+{
+	return pair->again_s && time(NULL) >= pair->again_s;
+}
+
 static enum sight look_at(const struct generation *generation, struct watched_pair *pair, size_t i)
 {
 	struct pair_mark before = pair->seen;
 	pair->seen = mark_of(&generation->snapshot->config->certificates[i].options);
 	if (is_unchanged(&pair->seen, &pair->judged))
-		return SIGHT_same;
+		return is_due_again(pair) ? SIGHT_rested : SIGHT_same;
 	return is_unchanged(&pair->seen, &before) ? SIGHT_rested : SIGHT_restless;
 }
 
@@ -354,7 +406,7 @@ static bool look(struct certificates_watch *watch, struct generation *generation
 	return rests;
 }
 
-static void check_ends(
+static void check_times(
     struct certificates_watch *watch, const struct generation *generation, uint64_t now_ms)
 {
 	if (now_ms < watch->end_ms)
@@ -362,7 +414,7 @@ static void check_ends(
 	watch->end_ms = now_ms + DAY_MS;
 	for (size_t i = 0; i < watch->num; i++)
 		if (generation->snapshot->certificates[i])
-			check_end(generation->snapshot, i);
+			check_time(generation->snapshot, i);
 }
 
 static bool serves_tls(const struct snapshot *snapshot)
@@ -409,7 +461,7 @@ void certificates_watch_tick(
 	adopt(watch, serving);
 	send_again(serving);
 	watch->look_ms = now_ms + (look(watch, serving, now_ms) ? LOOK_MS : REST_MS);
-	check_ends(watch, serving, now_ms);
+	check_times(watch, serving, now_ms);
 }
 
 uint64_t certificates_watch_next_due(

@@ -11,6 +11,9 @@
 // Until then the old pair is served.  A pair that does not belong together is what every
 // renewal is for a moment, so it is told only when it lasts.
 //
+// One that is not valid now does not take the place of one that is; when its time has come it
+// does.  A start and a reload serve what is there: the clock may be wrong, and the log tells.
+//
 // Workers of before an upgrade get none, and draining ones keep what they have: the first
 // are replaced at once, the second take no new clients.
 //
@@ -33,6 +36,7 @@ struct watched_pair {
 	struct pair_mark seen;   // the last time
 	uint64_t refused_ms;     // when to tell of a refusal; 0: there is none to tell
 	char *why;               // of it
+	int64_t again_s;         // when to judge it again, by unix time; 0: when it has changed
 };
 
 // The zero state is ready.
@@ -56,8 +60,8 @@ uint64_t certificates_watch_next_due(
 // generation's workers.
 void certificates_send(struct generation *generation, size_t index);
 
-// Whether that certificate has ended, or is to be warned of (leaf_ends_soon).
-bool certificates_end_is_near(const struct config *config, const struct leaf *leaf);
+// Whether that certificate is valid, and its end not to be warned of (leaf_ends_soon).
+bool certificates_is_sound(const struct config *config, const struct leaf *leaf);
 
 void certificates_watch_done(struct certificates_watch *watch);
 

@@ -26,7 +26,7 @@ static bool number_of(enum fact fact, const struct snapshot *snapshot,
 	}
 	struct leaf leaf;
 	leaf_read(tls_certificate_leaf(snapshot->certificates[i]), &leaf);
-	*out = fact == FACT_certificate_expiring ? certificates_end_is_near(snapshot->config, &leaf)
+	*out = fact == FACT_certificate_expiring ? !certificates_is_sound(snapshot->config, &leaf)
 	                                         : leaf.not_after;
 	leaf_done(&leaf);
 	return true;

@@ -1013,7 +1013,7 @@ def test_check_finds_what_a_client_complains_of(start: Callable[..., Popgate], c
         return
     assert status == 1 or not flaw.refused
     gate = start(site_with(certificates, pair_in(workdir)))
-    gate.allow("certificate_expires", "certificate_expired")
+    gate.allow("certificate_expires", "certificate_expired", "certificate_not_yet_valid")
     done = curl(gate.port("pop3s"), ca)
     assert (done.returncode == CURL_DISTRUSTS) == flaw.refused, done
 

@@ -502,6 +502,11 @@ def test_a_certificate_that_ends_soon_shows_as_the_log_says(start: Start, config
     renew(place, renewed)
     gate.log.wait("certificate_replaced")
     until_it_works(lambda: show(renewed, 0))
+    early = lived(-1, 89)
+    gate.expect("certificate_not_yet_valid")
+    renew(place, early)
+    gate.reload()
+    until_it_works(lambda: show(early, 1))
 
 
 def test_a_staple_and_its_end_show(start: Start, config: Config, workdir: Path) -> None:

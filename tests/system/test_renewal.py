@@ -28,6 +28,7 @@ PAIRS = 6
 IN_TIME = 1.0  # from the last step until it is served
 LASTS = 5.0    # a refusal is told then
 GROWTH = 256 * 1024
+DAY = 24 * 60 * 60
 
 
 @pytest.fixture(scope="module", name="pairs")
@@ -292,7 +293,7 @@ def fixture_lived(workdir: Path) -> Callable[[float, float], Pair]:
     return pairs_that_lived(workdir / "issuer", NAMES)
 
 
-def test_a_certificate_that_ends_is_told_at_the_start_and_when_it_is_put_there(
+def test_a_certificate_that_ends_is_told_at_the_start_and_at_a_reload(
         start: Start, config: Config, certificates: Certificates, place: Place,
         lived: Callable[[float, float], Pair]) -> None:
     certificates.issue("over", NAMES, days=-1)
@@ -302,6 +303,7 @@ def test_a_certificate_that_ends_is_told_at_the_start_and_when_it_is_put_there(
     event = gate.log.wait("certificate_expires")
     assert event["certificate"] == "renewed" and event["path"] == str(place.chain) and event["days"] in (9, 10)
     renew(place, Pair.of(certificates, "over"))
+    gate.reload()
     assert gate.log.wait("certificate_expired")["names"] == "localhost pop.test"
 
 
@@ -321,6 +323,63 @@ def test_the_log_and_the_check_warn_at_the_same_time(start: Start, config: Confi
         gate.expect("certificate_expires")
         assert gate.log.wait("certificate_expires")["days"] == int(left)
     gate.reload()  # any warning of the start was before that
+
+
+def test_one_that_is_over_does_not_take_the_place_of_a_valid_one(gate: Popgate, certificates: Certificates,
+                                                                 place: Place, pairs: list[Pair]) -> None:
+    certificates.issue("over", NAMES, days=-1)
+    gate.expect("certificate_refused")
+    renew(place, Pair.of(certificates, "over"))
+    why = gate.log.wait("certificate_refused")["why"]
+    assert f"the certificate in {place.chain} has expired on 2" in why and "get a new one from the authority" in why
+    assert_served(gate, certificates, pairs[0])
+    renew(place, pairs[2])
+    gate.log.wait("certificate_replaced")
+    until_it_works(lambda: assert_served(gate, certificates, pairs[2]))
+    assert len(gate.log.all("certificate_refused")) == 1
+
+
+@pytest.mark.parametrize("isolation", ["on", "off"])
+def test_one_that_is_not_valid_yet_takes_the_place_of_a_valid_one_in_its_time(
+        start: Start, config: Config, certificates: Certificates, place: Place, pairs: list[Pair], workdir: Path,
+        lived: Callable[[float, float], Pair], isolation: str) -> None:
+    gate = start({**config, "key_isolation": isolation})
+    gate.context.load_verify_locations(workdir / "issuer" / "root.pem")
+    gate.expect("certificate_refused")
+    begun, early = time.time(), 8
+    pair = lived(-early / DAY, 90)
+    renew(place, pair)
+    why = gate.log.wait("certificate_refused")["why"]
+    assert f"the certificate in {place.chain} is valid only from 2" in why and "it is taken when its time" in why
+    assert_served(gate, certificates, pairs[0])
+    gate.log.wait("certificate_replaced")
+    assert time.time() >= begun + early - 1
+    until_it_works(lambda: assert_served_by(gate, "pop3s", ssl.PEM_cert_to_DER_cert(first_of(pair.chain))))
+    assert len(gate.log.all("certificate_refused")) == 1
+
+
+def first_of(chain: str) -> str:
+    first, end, _others = chain.partition("-----END CERTIFICATE-----\n")
+    return first + end
+
+
+def test_one_that_is_not_valid_yet_is_served_at_a_start_and_told_as_an_error(
+        start: Start, config: Config, place: Place, lived: Callable[[float, float], Pair], pairs: list[Pair]) -> None:
+    renew(place, lived(-2, 90))
+    gate = start(config)
+    gate.expect("certificate_not_yet_valid")
+    event = gate.log.wait("certificate_not_yet_valid")
+    assert (event["level"], event["certificate"], event["path"]) == ("error", "renewed", str(place.chain))
+    assert event["names"] == "localhost pop.test" and event["not_before"].endswith("Z")
+    done = run_command("check", "-c", str(gate.config_file))
+    assert (done.returncode, done.stderr) == (0, "")
+    assert f"certificate renewed: {place.chain} is valid only from 2" in done.stdout
+    assert done.stdout.endswith("no problems, but certificates should be looked at\n")
+    renew(place, lived(-3, 90))  # which is no worse
+    gate.log.wait("certificate_replaced")
+    gate.log.wait("certificate_not_yet_valid", count=2)
+    renew(place, pairs[1])
+    gate.log.wait("certificate_replaced", count=2)
 
 
 # ---- a year in a minute
