@@ -14,6 +14,7 @@
 #include "certs/chain.h"
 #include "certs/draft.h"
 #include "certs/folder_lock.h"
+#include "certs/input.h"
 #include "certs/kept.h"
 #include "certs/load.h"
 #include "certs/pem.h"
@@ -254,12 +255,28 @@ static void load_old(struct installing *in, struct old_pair *old)
 		old->key = private_key_load(in->key_target.path, &why);
 }
 
-static bool is_chain_of(const struct chain *chain, const struct bundle *bundle)
+static void print_chain(const struct chain *chain, struct buf *out)
 {
-	bool same = chain->num == bundle->num;
-	for (size_t i = 0; same && i < chain->num; i++)
-		same = X509_cmp(chain->at[i], bundle->at[i]) == 0;
-	return same;
+	BIO *bio = BIO_new(BIO_s_mem());
+	BUG_ON(!bio);
+	for (size_t i = 0; i < chain->num; i++)
+		BUG_ON(!PEM_write_bio_X509(bio, chain->at[i]));
+	pem_take(bio, out);
+}
+
+// Byte for byte: popgate does not take all that is the same to install.
+static bool is_written(const struct installing *in)
+{
+	char room[512];
+	struct text why = TEXT(room);
+	struct buf old = {0}, new = {0};
+	print_chain(&in->chain, &new);
+	bool is = in->chain_target.old.st_nlink &&
+	          input_read(in->chain_target.path, "certificate", &old, &why) &&
+	          str_eq(buf_str(&old), buf_str(&new));
+	buf_done(&old);
+	buf_done(&new);
+	return is;
 }
 
 // What is the same already need not be written.  Returns the ending for the names of
@@ -269,21 +286,12 @@ static const char *compare_with_old(struct installing *in)
 	struct old_pair old = {.key = NULL};
 	load_old(in, &old);
 	bool fits = old.key && old.bundle.num && chain_find_leaf(&old.bundle, old.key) == 0;
-	in->chain_target.is_changed = !is_chain_of(&in->chain, &old.bundle);
+	in->chain_target.is_changed = !is_written(in);
 	in->key_target.is_changed = !old.key || EVP_PKEY_cmp(in->key, old.key) != 1;
 	bundle_done(&old.bundle);
 	private_key_free(&old.key);
 	ERR_clear_error();
 	return fits ? KEPT_OLD : KEPT_UNFIT;
-}
-
-static void print_chain(const struct chain *chain, struct buf *out)
-{
-	BIO *bio = BIO_new(BIO_s_mem());
-	BUG_ON(!bio);
-	for (size_t i = 0; i < chain->num; i++)
-		BUG_ON(!PEM_write_bio_X509(bio, chain->at[i]));
-	pem_take(bio, out);
 }
 
 // As the old one is, but that a key is never for everybody.
