@@ -1,7 +1,7 @@
 // survey.c: judging a certificate as clients do.  See survey.h.
 //
-// Each check is a function of its own that adds what it finds; none depends on what
-// another has found.
+// Each check is a function of its own that adds what it finds; none but check_taken depends on
+// what another has found.
 #include "certs/survey.h"
 
 #include <limits.h>
@@ -13,6 +13,7 @@
 #include "certs/authorities.h"
 #include "certs/chain.h"
 #include "certs/leaf.h"
+#include "certs/load.h"
 #include "certs/private_key.h"
 #include "certs/subject.h"
 #include "proxy/config/problems.h"
@@ -94,6 +95,39 @@ static void check_key_mismatch(struct surveying *s)
 	else if (found)
 		survey_add(s->survey, FINDING_leaf_not_first, "it is number %zu: %s", found + 1,
 		    subject_of(s->bundle.at[found]).at);
+}
+
+// What is told of the key already need not be told of the files.
+static bool is_told(const struct survey *survey)
+{
+	for (size_t i = 0; i < survey->num; i++)
+		if (survey->at[i].token == FINDING_key_mismatch ||
+		    survey->at[i].token == FINDING_leaf_not_first)
+			return true;
+	return false;
+}
+
+static bool can_be_read_without_key(const struct survey_question *question, struct text *why)
+{
+	struct pair pair = {.key = NULL};
+	bool can = pair_read_public(question->chain_path, NULL, 0, &pair, why);
+	pair_done(&pair);
+	return can;
+}
+
+// By what a start does with them, which wants one form alone, and the whole of it.
+static void check_taken(struct surveying *s)
+{
+	char room[SURVEY_DETAIL];
+	struct text why = TEXT(room);
+	const struct survey_question *question = s->question;
+	if (!question->is_configured || is_told(s->survey))
+		return;
+	struct tls_certificate *certificate =
+	    certs_load(question->chain_path, question->key_path, &why);
+	if (!certificate || (question->is_isolated && !can_be_read_without_key(question, &why)))
+		survey_add(s->survey, FINDING_not_taken, "%s", room);
+	tls_certificate_free(&certificate);
 }
 
 static void check_key_exposed(struct surveying *s)
@@ -338,9 +372,9 @@ static void check_names(struct surveying *s)
 
 // ---- all of it ----------------------------------------------------------
 
-static check_fn *const checks[] = {check_key_mismatch, check_key_exposed, check_key_replaceable,
-    check_key, check_times, check_lifetime, check_issuer_times, check_trust, check_order,
-    check_signatures, check_needless, check_purpose, check_staple, check_names};
+static check_fn *const checks[] = {check_key_mismatch, check_taken, check_key_exposed,
+    check_key_replaceable, check_key, check_times, check_lifetime, check_issuer_times, check_trust,
+    check_order, check_signatures, check_needless, check_purpose, check_staple, check_names};
 
 // Where the key's certificate is not the first, it is judged all the same.
 static bool load(struct surveying *s, struct text *why)

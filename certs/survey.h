@@ -14,7 +14,7 @@ enum finding_token {
 };
 #undef FINDING
 
-enum { SURVEY_MAX = 128, SURVEY_DETAIL = 400 };
+enum { SURVEY_MAX = 128, SURVEY_DETAIL = 1024 };
 
 struct finding_row {
 	const char *token;
@@ -43,6 +43,8 @@ struct survey_question {
 	const char *key_path; // NULL: not looked at
 	const char *ca_path;  // NULL: AUTHORITIES_OF_SYSTEM
 	enum survey_stapling stapling;
+	bool is_configured; // so that popgate itself must take the files as they are,
+	bool is_isolated;   // and its workers must read the chain's without a private key
 	const char *const *names;
 	size_t num_names;
 	int64_t now;       // seconds since 1970

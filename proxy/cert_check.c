@@ -228,6 +228,8 @@ static bool check_configured(const struct cert_command *command, size_t index)
 	const struct survey_question question = {
 	    .chain_path = options->chain,
 	    .key_path = options->key,
+	    .is_configured = true,
+	    .is_isolated = command->config->site.key_isolation == KEY_ISOLATION_on,
 	    .stapling =
 	        options->ocsp == CERTIFICATE_OCSP_off ? SURVEY_STAPLING_off : SURVEY_STAPLING_on,
 	};

@@ -1077,6 +1077,42 @@ def configured(place: Place, certificates: Certificates) -> Iterator[Callable[..
     yield make
 
 
+def lost_first_line(text: str) -> str:
+    return text.partition("\n")[2]
+
+
+def pkcs7_in_order(place: Place) -> Path:
+    openssl("crl2pkcs7", "-nocrl", "-certfile", "site.pem", "-out", "chain.p7b", cwd=place.folder)
+    return place.folder / "chain.p7b"
+
+
+NOT_TAKEN: dict[str, tuple[Callable[[Place], bytes], str]] = {
+    "DER": (lambda place: (place.folder / der(place, "leaf")).read_bytes(), "holds no certificate in PEM form"),
+    "PKCS #7": (lambda place: pkcs7_in_order(place).read_bytes(), "holds no certificate in PEM form"),
+    "old word": (lambda place: place.chain.read_bytes().replace(b" CERTIFICATE", b" X509 CERTIFICATE"),
+                 "holds no certificate in PEM form"),
+    "key beside": (lambda place: place.chain.read_bytes() + place.key.read_bytes(), "key_isolation: off"),
+    "lost line": (lambda place: (place.issuer.text("leaf") + lost_first_line(place.issuer.text("intermediate"))
+                                 + place.issuer.text("intermediate")).encode(), "cut off or damaged"),
+}
+
+
+@pytest.mark.parametrize("row", NOT_TAKEN)
+def test_check_finds_what_popgate_itself_does_not_take(place: Place, configured: Callable[..., Config],
+                                                       row: str) -> None:
+    configured(["localhost"])
+    make, words = NOT_TAKEN[row]
+    place.chain.write_bytes(make(place))
+    arguments = ["--ca", "root.pem", "-c", "popgate.yaml"]
+    done = cert("check", *arguments, cwd=place.folder)
+    assert done.returncode == 1
+    assert re.search(rf"^error not_taken: .*{re.escape(str(place.chain))}.*{words}", done.stdout, re.MULTILINE), done
+    assert "Next: Let popgate cert install put the pair there" in done.stdout
+    do("install", "--chain", "site.pem", "--chain", "intermediate.pem", "--key", "site.key", *arguments,
+       cwd=place.folder)
+    assert check(*arguments, cwd=place.folder) == (0, [])
+
+
 def test_check_compares_with_the_names_of_the_configuration(place: Place, configured: Callable[..., Config]) -> None:
     arguments = ["-c", "popgate.yaml", "--ca", "root.pem"]
     configured(["localhost"])
