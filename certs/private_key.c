@@ -82,17 +82,41 @@ static int no_passphrase(char *room, int size, int writing, void *context)
 	return 0;
 }
 
-static EVP_PKEY *read_key(struct str bytes, bool *out_encrypted)
+// Why there is no key.
+struct objection {
+	bool is_encrypted;
+	bool is_unknown; // of a kind that BoringSSL does not know
+};
+
+static bool is_of_unknown_kind(uint32_t error)
+{
+	int lib = ERR_GET_LIB(error), reason = ERR_GET_REASON(error);
+	return (lib == ERR_LIB_EVP && reason == EVP_R_UNSUPPORTED_ALGORITHM) ||
+	       (lib == ERR_LIB_EC && reason == EC_R_UNKNOWN_GROUP);
+}
+
+// Empties BoringSSL's queue of errors.
+static bool was_unknown(void)
+{
+	bool was = false;
+	uint32_t error;
+	while ((error = ERR_get_error()))
+		was |= is_of_unknown_kind(error);
+	return was;
+}
+
+static EVP_PKEY *read_key(struct str bytes, struct objection *out)
 {
 	const uint8_t *at = (const uint8_t *)bytes.at;
 	BIO *bio = BIO_new_mem_buf(bytes.at, (int)bytes.len);
 	BUG_ON(!bio);
-	EVP_PKEY *key = PEM_read_bio_PrivateKey(bio, NULL, no_passphrase, out_encrypted);
-	if (!key && !*out_encrypted)
+	EVP_PKEY *key = PEM_read_bio_PrivateKey(bio, NULL, no_passphrase, &out->is_encrypted);
+	out->is_unknown = was_unknown();
+	if (!key && !out->is_encrypted)
 		key = d2i_AutoPrivateKey(NULL, &at, (long)bytes.len);
-	*out_encrypted |= !key && der_is_encrypted_key(bytes);
+	out->is_encrypted |= !key && der_is_encrypted_key(bytes);
 	BIO_free(bio);
-	ERR_clear_error();
+	out->is_unknown |= was_unknown();
 	return key;
 }
 
@@ -115,12 +139,17 @@ static void refuse_pkcs12(const char *path, struct text *why)
 
 static EVP_PKEY *take_key(struct str bytes, const char *path, struct text *why)
 {
-	bool encrypted = false;
-	EVP_PKEY *key = read_key(bytes, &encrypted);
-	if (!key && encrypted)
+	struct objection objection = {.is_encrypted = false};
+	EVP_PKEY *key = read_key(bytes, &objection);
+	if (!key && objection.is_encrypted)
 		refuse_encrypted(path, why);
 	else if (!key && der_is_pkcs12(bytes))
 		refuse_pkcs12(path, why);
+	else if (!key && objection.is_unknown)
+		text_addf(why,
+		    "the private key %s is of a kind that popgate does not know; get a "
+		    "certificate with a key of p256 or rsa-2048: popgate cert request",
+		    path);
 	else if (!key)
 		text_addf(why,
 		    "%s holds no private key (-----BEGIN PRIVATE KEY-----); name the file "

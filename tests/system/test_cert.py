@@ -18,7 +18,7 @@ import clients
 import pytest
 from certs import Certificates
 from clients import DEADLINE, PASSWORD, USER
-from issuers import AUTHORITY, INTERMEDIATE, Issuer, Kind, openssl
+from issuers import AUTHORITY, INTERMEDIATE, Issuer, Kind, key_options, openssl
 from popgate import SANITIZER_OPTIONS, Config, Popgate, program, run_command, site
 from stores import Dovecot, required
 
@@ -526,8 +526,13 @@ def wrong_files(place: Place) -> dict[str, tuple[str, str, str]]:
     openssl("pkcs8", "-topk8", "-in", "leaf.key", "-outform", "DER", "-passout", "pass:x", "-out", "sealed.der",
             cwd=place.folder)
     openssl("pkey", "-in", "leaf.key", "-pubout", "-out", "public.pem", cwd=place.folder)
+    openssl("req", "-x509", *key_options("secp256k1"), "-nodes", "-subj", "/CN=x", "-keyout", "koblitz.key", "-out",
+            "koblitz.pem", cwd=place.folder)
+    openssl("genpkey", "-algorithm", "RSA-PSS", "-out", "pss.key", cwd=place.folder)
     return {
         "a public key": ("public.pem", "leaf.key", "from public.pem: it is a public key; name the file of the certif"),
+        "curve": ("koblitz.pem", "koblitz.key", "the private key koblitz.key is of a kind that popgate does not know;"),
+        "RSA-PSS": ("leaf.pem", "pss.key", "the private key pss.key is of a kind that popgate does not know; get a"),
         "absent": ("no.pem", "leaf.key", "cannot read the certificate no.pem: No such file or directory"),
         "folder": (".", "leaf.key", "cannot read the certificate .: Is a directory"),
         "half": ("half.pem", "leaf.key", "from half.pem: a block of it is damaged or cut off; fetch the file again"),

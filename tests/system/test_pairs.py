@@ -54,6 +54,7 @@ WRONG = {
                        GOOD.saying(basicConstraints="CA:TRUE", keyUsage="digitalSignature,keyCertSign")),
     "no signature": Wrong(("the certificate of CN=localhost in {} has a key that may not sign", "digitalSignature"),
                           GOOD.saying(keyUsage="keyEncipherment")),
+    "unknown curve": Wrong(("of a kind that ", " does not know", "popgate cert request"), Kind(key="secp256k1")),
     "curve": Wrong(("the certificate of CN=localhost in {} has a key with which popgate cannot sign (ECDSA P-224)",
                     "popgate cert request"), Kind(key="P-224")),
 }
