@@ -12,9 +12,8 @@
 
 #include "certs/der.h"
 #include "certs/input.h"
+#include "certs/pem.h"
 #include "proxy/base/die.h"
-
-static const struct str byte_order_mark = {"\xef\xbb\xbf", 3};
 
 static bool push(struct bundle *bundle, X509 *certificate, struct text *why)
 {
@@ -142,8 +141,7 @@ static bool is_der(struct str bytes)
 
 bool bundle_add(struct bundle *bundle, struct str bytes, struct text *why)
 {
-	if (str_eq(str_take(bytes, byte_order_mark.len), byte_order_mark))
-		bytes = str_drop(bytes, byte_order_mark.len);
+	bytes = pem_skip_mark(bytes);
 	if (!is_der(bytes))
 		return add_pem(bundle, bytes, why);
 	if (der_is_pkcs12(bytes)) {

@@ -13,6 +13,7 @@
 
 #include "certs/fit.h"
 #include "certs/input.h"
+#include "certs/pem.h"
 #include "certs/private_key.h"
 #include "certs/subject.h"
 #include "proxy/base/die.h"
@@ -78,7 +79,7 @@ static bool read_chain(struct pair *pair, const char *path, bool *out_has_key, s
 	struct buf bytes = {0};
 	*out_has_key = false;
 	bool taken = input_read(path, "certificate", &bytes, why) &&
-	             take_blocks(pair, path, buf_str(&bytes), out_has_key, why);
+	             take_blocks(pair, path, pem_skip_mark(buf_str(&bytes)), out_has_key, why);
 	buf_done(&bytes);
 	return taken;
 }

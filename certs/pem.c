@@ -1,10 +1,16 @@
-// pem.c: from a BIO to a buffer.  See pem.h.
+// pem.c: before and after BoringSSL.  See pem.h.
 #include "certs/pem.h"
 
 #include <openssl/pem.h>
 
 #include "certs/input.h"
 #include "proxy/base/die.h"
+
+struct str pem_skip_mark(struct str bytes)
+{
+	const struct str mark = STR("\xef\xbb\xbf");
+	return str_eq(str_take(bytes, mark.len), mark) ? str_drop(bytes, mark.len) : bytes;
+}
 
 void pem_take(struct bio_st *bio, struct buf *out)
 {

@@ -1,4 +1,4 @@
-// pem.h: what BoringSSL has written into a BIO, as bytes of ours.
+// pem.h: what surrounds BoringSSL's reading and writing of PEM.
 //
 // Inside certs/ only.
 #ifndef POPGATE_CERTS_PEM_H
@@ -8,7 +8,12 @@
 
 struct bio_st;
 
-// Appends all that is in the memory BIO, and frees it, which wipes it.
+// Without the byte order mark that some editors put before a text, and behind which BoringSSL
+// does not find the first line.
+struct str pem_skip_mark(struct str bytes);
+
+// What BoringSSL has written, as bytes of ours.  Appends all that is in the memory BIO, and frees
+// it, which wipes it.
 void pem_take(struct bio_st *bio, struct buf *out);
 
 #endif

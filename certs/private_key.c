@@ -105,8 +105,9 @@ static bool was_unknown(void)
 	return was;
 }
 
-static EVP_PKEY *read_key(struct str bytes, struct objection *out)
+static EVP_PKEY *read_key(struct str file, struct objection *out)
 {
+	struct str bytes = pem_skip_mark(file);
 	const uint8_t *at = (const uint8_t *)bytes.at;
 	BIO *bio = BIO_new_mem_buf(bytes.at, (int)bytes.len);
 	BUG_ON(!bio);

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import ssl
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -143,6 +144,19 @@ def test_a_renewal_by_it_is_refused_and_the_old_pair_stays(start: Start, workdir
             assert words.format(workdir / f"{name}.pem") in why
         assert served_by(gate, name) == before[name]
     assert not gate.log.all("certificate_replaced")
+
+
+def test_a_byte_order_mark_is_passed_over(start: Start, workdir: Path, certificates: Certificates,
+                                          issuer: Issuer) -> None:
+    put_good(issuer, workdir / "site.pem", workdir / "site.key")
+    for path in (workdir / "site.pem", workdir / "site.key"):
+        path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    gate = start(config_with(certificates, workdir, ["site"]))
+    gate.context.load_verify_locations(issuer.path("root.pem"))
+    assert served_by(gate, "site") == ssl.PEM_cert_to_DER_cert(issuer.text("wrong"))
+    done = run_command("cert", "check", "-c", str(gate.config_file), "--ca", str(issuer.path("root.pem")), "--name",
+                       "localhost")
+    assert done.returncode == 0, done
 
 
 def test_what_some_clients_can_be_served_is_served(workdir: Path, certificates: Certificates, issuer: Issuer) -> None:
