@@ -41,6 +41,36 @@ static size_t count_rules(struct str rest)
 	return num;
 }
 
+static void complain_of_cut(const struct pair *pair, const char *path, struct text *why)
+{
+	if (pair->num_chain)
+		text_addf(why, "the certificate %s is cut off or damaged behind certificate %zu",
+		    path, pair->num_chain);
+	else
+		text_addf(why, "the first certificate in %s is cut off or damaged", path);
+	text_add(why, STR("; get it again from the authority, and put it there by popgate cert "
+	                  "install"));
+}
+
+static bool judge_blocks(
+    const struct pair *pair, const char *path, bool fits, bool is_whole, struct text *why)
+{
+	if (!fits)
+		text_addf(why,
+		    "the certificate %s holds more than %d certificates; popgate cert install "
+		    "leaves out what is not needed",
+		    path, TLS_CHAIN_MAX);
+	else if (!is_whole)
+		complain_of_cut(pair, path, why);
+	else if (!pair->num_chain)
+		text_addf(why,
+		    "%s holds no certificate in PEM form (-----BEGIN CERTIFICATE-----); popgate "
+		    "cert install takes the authority's answer in other forms too, and puts it "
+		    "there in this one",
+		    path);
+	return !why->len;
+}
+
 // Takes the CERTIFICATE blocks in order; a key in the same file is passed over.
 static bool take_blocks(
     struct pair *pair, const char *path, struct str bytes, bool *out_has_key, struct text *why)
@@ -62,16 +92,7 @@ static bool take_blocks(
 	}
 	ERR_clear_error();
 	BIO_free(bio);
-	if (!fits)
-		text_addf(
-		    why, "the certificate %s holds more than %d certificates", path, TLS_CHAIN_MAX);
-	else if (!pair->num_chain)
-		text_addf(
-		    why, "%s holds no certificate in PEM form (-----BEGIN CERTIFICATE-----)", path);
-	else if (num_rules != 2 * num_blocks)
-		text_addf(why, "the certificate %s is cut off or damaged behind certificate %zu",
-		    path, pair->num_chain);
-	return text_is_empty(why);
+	return judge_blocks(pair, path, fits, num_rules == 2 * num_blocks, why);
 }
 
 static bool read_chain(struct pair *pair, const char *path, bool *out_has_key, struct text *why)

@@ -220,7 +220,8 @@ def empty_key(place: Place, _pairs: list[Pair]) -> str:
 def half_a_chain(place: Place, pairs: list[Pair]) -> str:
     """The right certificate, but the one that issued it is cut off."""
     place.chain.write_text(pairs[0].chain[:-100])
-    return f"the certificate {place.chain} is cut off or damaged behind certificate 1"
+    return (f"the certificate {place.chain} is cut off or damaged behind certificate 1; get it again from the "
+            "authority, and put it there by popgate cert install")
 
 
 def no_file(place: Place, _pairs: list[Pair]) -> str:
