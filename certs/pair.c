@@ -68,7 +68,7 @@ static bool judge_blocks(
 		    "cert install takes the authority's answer in other forms too, and puts it "
 		    "there in this one",
 		    path);
-	return !why->len;
+	return text_is_empty(why);
 }
 
 // Takes the CERTIFICATE blocks in order; a key in the same file is passed over.
