@@ -59,11 +59,14 @@ static bool take(struct folder_lock *lock, const struct folder *folder, struct t
 	lock->fds[lock->num++] = folder->fd;
 	int error = !text_is_empty(why) ? 0 : wait_for(folder->fd);
 	lock->is_held &= !error;
-	if (error == EWOULDBLOCK)
+	if (error == EWOULDBLOCK) {
 		text_addf(why,
 		    "another process is at work in the folder %s; let it finish, or see which one "
-		    "that is (fuser -v %s), and do this again",
-		    folder->path, folder->path);
+		    "that is (fuser -v ",
+		    folder->path);
+		text_add_shell_word(why, str_of(folder->path));
+		text_add(why, STR("), and do this again"));
+	}
 	return error != EWOULDBLOCK;
 }
 
