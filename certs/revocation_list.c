@@ -1,7 +1,10 @@
 // revocation_list.c: what a revocation list tells of.  See revocation_list.h.
 #include "certs/revocation_list.h"
 
+#include <string.h>
+
 #include <openssl/err.h>
+#include <openssl/mem.h>
 #include <openssl/nid.h>
 #include <openssl/x509v3.h>
 
@@ -10,12 +13,24 @@ bool revocation_list_is_delta(const struct X509_crl_st *list)
 	return X509_CRL_get_ext_by_NID(list, NID_delta_crl, -1) >= 0;
 }
 
+// As they are written; newer versions of BoringSSL compare them no more.
+static bool is_same_name(GENERAL_NAME *one, GENERAL_NAME *other)
+{
+	uint8_t *a = NULL, *b = NULL;
+	int len = i2d_GENERAL_NAME(one, &a);
+	bool is_same =
+	    len > 0 && i2d_GENERAL_NAME(other, &b) == len && memcmp(a, b, (size_t)len) == 0;
+	OPENSSL_free(a);
+	OPENSSL_free(b);
+	return is_same;
+}
+
 static bool share_a_name(const GENERAL_NAMES *some, const GENERAL_NAMES *others)
 {
 	for (size_t i = 0; i < sk_GENERAL_NAME_num(some); i++)
 		for (size_t j = 0; j < sk_GENERAL_NAME_num(others); j++)
-			if (GENERAL_NAME_cmp(sk_GENERAL_NAME_value(some, i),
-			        sk_GENERAL_NAME_value(others, j)) == 0)
+			if (is_same_name(
+			        sk_GENERAL_NAME_value(some, i), sk_GENERAL_NAME_value(others, j)))
 				return true;
 	return false;
 }
