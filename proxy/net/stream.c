@@ -412,7 +412,8 @@ void stream_secure_client(struct stream *stream, const struct tls_client *client
 		stream_break_tls(stream);
 }
 
-// What was kept meanwhile goes on with the handshake by itself.
+// What was kept meanwhile goes on with the handshake by itself.  What the signature was for
+// leaves at once: the client has more to do now than ever.
 void stream_go_on(struct stream *stream)
 {
 	stream->waits = false;
@@ -423,7 +424,7 @@ void stream_go_on(struct stream *stream)
 	else
 		take_encrypted(stream);
 	offer_kept(stream);
-	stream_settle(stream);
+	stream_pull_cork(stream);
 	if (stream->error)
 		stream_tell_failed(stream);
 	update_reading(stream);
