@@ -9,19 +9,21 @@
 #include "certs/end_point.h"
 #include "certs/subject.h"
 
+enum { EC_BITS_MIN = 256 };
+
 struct limits {
-	int rsa_bits, ec_bits;
+	int rsa_bits;
 	bool sha1;
 };
 
-static const struct limits usual = {2048, 256, false};
-static const struct limits legacy = {1024, 224, true};
+static const struct limits usual = {2048, false};
+static const struct limits legacy = {1024, true};
 
 static bool is_strong_key(const EVP_PKEY *key, const struct limits *limits)
 {
 	switch (EVP_PKEY_id(key)) {
 	case EVP_PKEY_RSA: return EVP_PKEY_bits(key) >= limits->rsa_bits;
-	case EVP_PKEY_EC: return EVP_PKEY_bits(key) >= limits->ec_bits;
+	case EVP_PKEY_EC: return EVP_PKEY_bits(key) >= EC_BITS_MIN;
 	default: return EVP_PKEY_id(key) == EVP_PKEY_ED25519;
 	}
 }

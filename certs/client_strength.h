@@ -12,7 +12,7 @@ struct stack_st_X509;
 
 // The chain as it was verified, leaf first, the authority that vouches for itself last:
 // that one's key counts, its signature does not.  RSA from 2048 bits, the curves of P-256
-// and above, Ed25519, and SHA-2; in legacy RSA from 1024 bits, P-224 and SHA-1 too.
+// and above, Ed25519, and SHA-2; in legacy RSA from 1024 bits and SHA-1 too.
 // False with the reason in *why.
 __attribute__((warn_unused_result)) bool client_chain_is_strong(
     const struct stack_st_X509 *chain, enum tls_profile profile, struct text *why);

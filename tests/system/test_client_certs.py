@@ -373,6 +373,10 @@ def key_of(kind: str) -> tuple[str, ...]:
 WEAK_KEY = "the key is too weak for this tls_profile: "
 WEAK_SIGNATURE = "the signature is too weak for this tls_profile: "
 
+# Newer versions of BoringSSL do not know these at all.
+WORDS_OF_NEWER = {"rsa:2048 md5": "certificate signature failure", "ec P-224 sha256": "UNSUPPORTED_ALGORITHM"}
+REFUSED = "bad certificate|decode error"
+
 
 def lenient(client: Client, certificates: Certificates, version: ssl.TLSVersion) -> ssl.SSLContext:
     """A client that shows a weak certificate."""
@@ -389,7 +393,7 @@ def lenient(client: Client, certificates: Certificates, version: ssl.TLSVersion)
     ("rsa:2040", "sha256", f"{WEAK_KEY}RSA 2040 bits", True, TLS_VERSIONS),
     ("rsa:1024", "sha256", f"{WEAK_KEY}RSA 1024 bits", True, TLS_VERSIONS),
     ("rsa:1016", "sha256", f"{WEAK_KEY}RSA 1016 bits", False, TLS_VERSIONS),
-    ("ec P-224", "sha256", f"{WEAK_KEY}ECDSA P-224", True, TLS_VERSIONS[:1]),  # TLS 1.3 does not have it
+    ("ec P-224", "sha256", f"{WEAK_KEY}ECDSA P-224", False, TLS_VERSIONS[:1]),  # TLS 1.3 does not have it
 ])
 def test_weak_certificates_are_for_legacy_at_most(
         start: Start, certificates: Certificates, authority: Authority, configure: Callable[..., Config], key: str,
@@ -402,12 +406,13 @@ def test_weak_certificates_are_for_legacy_at_most(
         for options in ({}, {"tls_profile": "legacy"}, {"login_exceptions": [exception]}))
     for version in versions:
         context = lenient(weak, certificates, version)
-        assert cannot_connect(usual, context, "bad certificate")["why"].endswith(f" is refused: {why}")
+        told = cannot_connect(usual, context, REFUSED)["why"]
+        assert told.endswith(f" is refused: {why}") or told.endswith(WORDS_OF_NEWER.get(f"{key} {digest}", why)), told
         for gate in (legacy, excepted):
             if is_for_legacy:
                 fetched(gate, context)
             else:
-                cannot_connect(gate, context, "bad certificate")
+                cannot_connect(gate, context, REFUSED)
 
 
 @pytest.mark.parametrize(("root", "between", "why"), [
