@@ -4,11 +4,12 @@
 //                                                                    |     ^
 //                                                          challenge +-> client
 //
-// One line from the store is one step (take_line).  Commands are never
-// pipelined: old stores flush their input when a login begins.  For the same
-// reason bytes that come unasked end the dialogue: whatever they are, reading
-// them as the answer to our next command would be wrong, and behind the
-// answer to STLS they are an attack (RFC 2595 section 4).
+// One line from the store is one step (take_line).  Commands are pipelined for
+// stores only that are said to take them so, and only those of the login: old stores
+// flush their input when one begins.  Such a store's first answer is acknowledged at
+// once, since it may send the second only then.  Bytes that come unasked end the
+// dialogue: whatever they are, reading them as the answer to our next command would be
+// wrong, and behind the answer to STLS they are an attack (RFC 2595 section 4).
 //
 // Once the password was sent no other server is tried: a store that is slow to open
 // a large mailbox must not be asked for it twice.
@@ -236,6 +237,7 @@ static void act(
 		stream_write(upstream->stream, text_str(said));
 		wait_for_line(upstream, UPSTREAM_LOGIN);
 		break;
+	case LOGIN_WAIT: wait_for_line(upstream, UPSTREAM_LOGIN); break;
 	case LOGIN_CHALLENGED: hand_over(upstream, text_str(said)); break;
 	case LOGIN_ACCEPTED: logged_in(upstream, line); break;
 	case LOGIN_REFUSED: refused(upstream, line); break;
@@ -386,6 +388,8 @@ static size_t on_bytes(struct stream *stream, struct str bytes)
 		fail_server(upstream, "bytes that were not asked for", STR(""));
 		return bytes.len;
 	}
+	if (used == bytes.len && upstream->login.ahead)
+		stream_acknowledge(stream);
 	take_line(upstream, line);
 	return used;
 }

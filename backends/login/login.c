@@ -100,7 +100,7 @@ enum login_result login_prepare(struct login *login)
 	login_done(login);
 	login->method = method_of(login);
 	login->stage = LOGIN_FRESH;
-	login->made = 0;
+	login->made = login->ahead = 0;
 	login->awaited = "nothing";
 	login->introduced = login->options->client_address != CLIENT_ADDRESS_xclient;
 	if (!is_judged(login))
@@ -138,7 +138,12 @@ bool login_greeting(struct login *login, struct str line)
 	return !login->method->needs_timestamp || keep_timestamp(login, line);
 }
 
-static enum login_result move(struct login *login, struct str heard, struct text *out)
+static void await_answer(struct login *login)
+{
+	login->awaited = login->method->moves[login->made - login->ahead - 1].awaited;
+}
+
+static enum login_result move_once(struct login *login, struct str heard, struct text *out)
 {
 	const struct login_move *next = &login->method->moves[login->made];
 	enum login_result result = next->say(login, heard, out);
@@ -150,7 +155,25 @@ static enum login_result move(struct login *login, struct str heard, struct text
 		return result;
 	login->made++;
 	login->stage = next->stage;
-	login->awaited = next->awaited;
+	await_answer(login);
+	return result;
+}
+
+// Whether the next move is the same whatever words the last is answered with.
+static bool may_go_ahead(const struct login *login)
+{
+	const struct login_dialogue *method = login->method;
+	return login->options->capabilities & CAPABILITY_pipelining && login->made < method->num &&
+	       method->moves[login->made].cue == CUE_OK;
+}
+
+static enum login_result move(struct login *login, struct str heard, struct text *out)
+{
+	enum login_result result = move_once(login, heard, out);
+	while (result == LOGIN_SEND && may_go_ahead(login)) {
+		login->ahead++;
+		result = move_once(login, STR(""), out);
+	}
 	return result;
 }
 
@@ -186,12 +209,21 @@ static enum login_result go_on(
 	return login_break(login, "no POP3 reply");
 }
 
+static enum login_result wait_on(struct login *login)
+{
+	login->ahead--;
+	await_answer(login);
+	return LOGIN_WAIT;
+}
+
 enum login_result login_take(struct login *login, struct str line, struct text *out)
 {
 	enum reply_status status = reply_status_of(line);
 	bool is_over = login->introduced && login->made == login->method->num;
 	if (status == REPLY_STATUS_err)
 		return login->stage < LOGIN_NAMED ? login_break(login, "refused") : LOGIN_REFUSED;
+	if (login->ahead && status == REPLY_STATUS_ok)
+		return wait_on(login);
 	if (is_over && status == REPLY_STATUS_ok)
 		return LOGIN_ACCEPTED;
 	if (is_over || (!login->introduced && status != REPLY_STATUS_ok))

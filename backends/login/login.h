@@ -33,6 +33,7 @@ struct credentials {
 
 enum login_result {
 	LOGIN_SEND,       // send what stands in `out`
+	LOGIN_WAIT,       // nothing to send: the store has more to answer
 	LOGIN_CHALLENGED, // `out` is the store's challenge (decoded) for the client; see
 	                  // login_relay
 	LOGIN_ACCEPTED,   // logged in
@@ -73,6 +74,7 @@ struct login {
 	const struct login_dialogue *method;
 	enum login_stage stage;
 	unsigned made;        // moves so far
+	unsigned ahead;       // of them: made before the store answered the one before
 	bool introduced;      // what comes before the method's moves is over
 	const char *awaited;  // what the store is to say next, for the log; static
 	const char *why;      // of LOGIN_BROKEN and of login_prepare, for the log; static
@@ -87,8 +89,9 @@ enum login_result login_prepare(struct login *login);
 // Takes the greeting; false, with login->why, when the method cannot be used here.
 __attribute__((warn_unused_result)) bool login_greeting(struct login *login, struct str line);
 
-// The first command, once the connection is as safe as it will be.  `out` is empty
-// and has room for LOGIN_LINE_MAX; the caller wipes it.
+// The first command, once the connection is as safe as it will be; behind it what a
+// store with PIPELINING (RFC 2449 section 6.6) can be told at once.  `out` is empty and
+// has room for LOGIN_LINE_MAX; the caller wipes it.
 enum login_result login_begin(struct login *login, struct text *out);
 
 // The store's next line, without its end.

@@ -10,6 +10,8 @@
 // call, and a client that goes away during its login is noticed.
 #include "proxy/net/stream_priv.h"
 
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -210,6 +212,14 @@ bool stream_is_at_end(const struct stream *stream)
 		return stream->ended;
 	return uv_fileno((const uv_handle_t *)&stream->tcp, &fd) == 0 &&
 	       recv(fd, &next, sizeof(next), MSG_PEEK | MSG_DONTWAIT) == 0;
+}
+
+void stream_acknowledge(struct stream *stream)
+{
+	uv_os_fd_t fd;
+	const int on = 1;
+	if (uv_fileno((const uv_handle_t *)&stream->tcp, &fd) == 0)
+		setsockopt(fd, IPPROTO_TCP, TCP_QUICKACK, &on, sizeof(on));
 }
 
 static void take_end(struct stream *stream)

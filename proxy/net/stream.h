@@ -118,6 +118,11 @@ void stream_resume(struct stream *stream);
 // can have its answer leave together with what the end leads to.
 bool stream_is_at_end(const struct stream *stream);
 
+// Has the kernel tell the peer now, and not 40 ms later, that its bytes have come:
+// for an owner that has nothing to answer them with and awaits more, which a peer
+// with Nagle's algorithm holds back until then (RFC 1122 section 4.2.3.4).
+void stream_acknowledge(struct stream *stream);
+
 // Our own address of the connection, port included; without a family once it is
 // gone.
 struct addr stream_local_addr(const struct stream *stream);

@@ -25,7 +25,7 @@ log: { target: "$dir/popgate.log", level: $level }
 certificates:
   bench: { chain: "$CERTS/cert.pem", key: "$CERTS/key.pem" }
 backends:
-  popsink: { servers: ["$ADDR:$BACKEND_PORT"], tls: none }
+  popsink: { servers: ["$ADDR:$BACKEND_PORT"], tls: none, capabilities: [top, uidl, pipelining] }
 defaults:
   backend: popsink
   session_tickets: $tickets

@@ -2,7 +2,9 @@
 // a script: on_done and on_challenge never before a call returns, on_done exactly once
 // unless cancelled, neither after upstream_cancel; servers in order; who gets the
 // stream; and whether a store has got the password.
+#include <linux/sockios.h>
 #include <stdlib.h>
+#include <sys/ioctl.h>
 
 #include "backends/upstream.h"
 #include "proxy/net/listen.h"
@@ -257,6 +259,19 @@ static void test_logged_in(void **state)
 	close_adopted();
 }
 
+static void test_logged_in_by_both_at_once(void **state)
+{
+	static const struct script both = {{"+OK hi\r\n", "+OK\r\n+OK Logged in.\r\n+OK more\r\n"}};
+	(void)state;
+	fixture->options.capabilities = CAPABILITY_pipelining;
+	open_store(0, &both);
+	run_to_done();
+	assert_int_equal(fixture->result, UPSTREAM_LOGGED_IN);
+	assert_string_equal(fixture->answer, "+OK Logged in.");
+	check_str(STR("kept"), buf_str(&fixture->stream.kept), STR("+OK more\r\n"));
+	close_adopted();
+}
+
 // A store that does not take us up: the second one is asked.  It rests for a
 // while, unless its trouble may be with this one user.
 static void check_second_is_tried(const struct script *first, bool rests)
@@ -324,6 +339,58 @@ static void test_refused_at_user(void **state)
 	static const struct script script = {{"+OK hi\r\n", "-ERR unknown user\r\n"}};
 	(void)state;
 	check_refused(&script, "-ERR unknown user");
+}
+
+// Its no to PASS, which is on its way, is not waited for.
+static void test_refused_at_user_of_both(void **state)
+{
+	static const struct script script = {{"+OK hi\r\n", "-ERR unknown user\r\n"}};
+	(void)state;
+	fixture->options.capabilities = CAPABILITY_pipelining;
+	check_refused(&script, "-ERR unknown user");
+}
+
+// What is awaited is the second of two answers; no other server hears the password.
+static void test_no_other_after_both(void **state)
+{
+	static const struct script script = {{"+OK hi\r\n", "+OK\r\n"}};
+	(void)state;
+	fixture->options.capabilities = CAPABILITY_pipelining;
+	open_store(0, &script);
+	open_store(1, &good);
+	start();
+	while (fixture->upstream.step != UPSTREAM_LOGIN || fixture->upstream.login.ahead)
+		step();
+	assert_string_equal(fixture->upstream.login.awaited, "its answer to PASS");
+	upstream_on_due(&fixture->upstream);
+	while (!fixture->done)
+		step();
+	assert_int_equal(fixture->result, UPSTREAM_UNAVAILABLE);
+	assert_int_equal(fixture->stores[1].visits, 0);
+}
+
+static int unacknowledged(const struct store *store)
+{
+	int fd, bytes;
+	assert_int_equal(uv_fileno((const uv_handle_t *)&store->streams[0].tcp, &fd), 0);
+	assert_int_equal(ioctl(fd, SIOCOUTQ, &bytes), 0);
+	return bytes;
+}
+
+// A store with Nagle's algorithm sends its second answer once the first has arrived.
+static void test_first_answer_of_two_is_acknowledged(void **state)
+{
+	static const struct script script = {{"+OK hi\r\n", "+OK\r\n"}};
+	(void)state;
+	fixture->options.capabilities = CAPABILITY_pipelining;
+	open_store(0, &script);
+	start();
+	while (fixture->upstream.step != UPSTREAM_LOGIN || fixture->upstream.login.ahead)
+		step();
+	assert_int_equal(unacknowledged(&fixture->stores[0]), 0);
+	upstream_on_due(&fixture->upstream);
+	while (!fixture->done)
+		step();
 }
 
 static void test_refused_at_pass(void **state)
@@ -889,12 +956,16 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    TEST(test_logged_in),
+	    TEST(test_logged_in_by_both_at_once),
 	    TEST(test_next_after_busy_greeting),
 	    TEST(test_next_after_close),
 	    TEST(test_next_after_no_pop3),
 	    TEST(test_next_after_unasked_bytes),
 	    TEST(test_next_after_endless_line),
 	    TEST(test_refused_at_user),
+	    TEST(test_refused_at_user_of_both),
+	    TEST(test_no_other_after_both),
+	    TEST(test_first_answer_of_two_is_acknowledged),
 	    TEST(test_refused_at_pass),
 	    TEST(test_no_other_after_pass),
 	    TEST(test_all_deaf),

@@ -2,15 +2,15 @@
 // it is used; the first line is the store's greeting, further lines go on with it.
 //
 // Whatever the store says: the dialogue ends after its last move; what is told is one
-// line; the password is told at the last move alone; and only a yes to a password, or
-// to a proof of it, is a login.
+// line, unless it may be told more together; the password is told at the last move
+// alone; and only a yes to a password, or to a proof of it, is a login.
 #include <string.h>
 
 #include "backends/login/login.h"
 #include "tests/fuzz/fuzz.h"
 
 enum { LINES_MAX = 6, METHODS = BACKEND_LOGIN_stored + 1 };
-enum { RELAYED = 1, XCLIENT = 2, PLAIN_MASTER = 4, NTLM_V1 = 8, STRANGER = 16 };
+enum { RELAYED = 1, XCLIENT = 2, PLAIN_MASTER = 4, NTLM_V1 = 8, STRANGER = 16, PIPELINED = 32 };
 
 #define PASSWORD "a secret"
 
@@ -31,7 +31,8 @@ static void set_up(struct dialogue *dialogue, uint8_t method, uint8_t how)
 	        .master_separator = (char *)(how & PLAIN_MASTER ? "" : "*"),
 	        .ntlm = how & NTLM_V1 ? BACKEND_NTLM_v1 : BACKEND_NTLM_v2,
 	        .ntlm_domain = (char *)"LAB",
-	        .client_address = how & XCLIENT ? CLIENT_ADDRESS_xclient : CLIENT_ADDRESS_none},
+	        .client_address = how & XCLIENT ? CLIENT_ADDRESS_xclient : CLIENT_ADDRESS_none,
+	        .capabilities = how & PIPELINED ? CAPABILITY_pipelining : 0},
 	    .credentials = {.user = STR("anna"),
 	        .password = STR(PASSWORD),
 	        .token = how & RELAYED ? STR("type 1") : STR(""),
@@ -46,11 +47,15 @@ static void set_up(struct dialogue *dialogue, uint8_t method, uint8_t how)
 
 static void check_said(const struct dialogue *dialogue)
 {
-	struct str said = text_str(&dialogue->out);
-	MUST(!dialogue->out.truncated && said.len >= 2);
-	struct str line = str_take(said, said.len - 2);
-	MUST(str_eq(str_drop(said, line.len), STR("\r\n")) && !str_has_control(line));
-	MUST(dialogue->login.stage == LOGIN_ASKED || !str_has_nocase(line, STR(PASSWORD)));
+	const struct login *login = &dialogue->login;
+	struct str said = text_str(&dialogue->out), line;
+	MUST(!dialogue->out.truncated && said.len);
+	MUST(login->stage == LOGIN_ASKED || !str_has_nocase(said, STR(PASSWORD)));
+	for (unsigned lines = 0; said.len; lines++) {
+		MUST(lines <= login->ahead && str_cut(said, '\n', &line, &said));
+		MUST(line.len && line.at[line.len - 1] == '\r');
+		MUST(!str_has_control(str_take(line, line.len - 1)));
+	}
 }
 
 static void check_result(const struct dialogue *dialogue, enum login_result result, struct str line)
@@ -59,6 +64,7 @@ static void check_result(const struct dialogue *dialogue, enum login_result resu
 	enum reply_status status = reply_status_of(line);
 	switch (result) {
 	case LOGIN_SEND: check_said(dialogue); return;
+	case LOGIN_WAIT: MUST(status == REPLY_STATUS_ok && !dialogue->out.len); return;
 	case LOGIN_CHALLENGED:
 		MUST(login->stage == LOGIN_BOUND && dialogue->out.len);
 		MUST(status == REPLY_STATUS_continuation);
@@ -96,7 +102,7 @@ static void play(struct dialogue *dialogue, struct str lines)
 	enum login_result result = login_begin(&dialogue->login, &dialogue->out);
 	MUST(result == LOGIN_SEND);
 	check_said(dialogue);
-	for (unsigned taken = 1; more && result == LOGIN_SEND; taken++) {
+	for (unsigned taken = 1; more && (result == LOGIN_SEND || result == LOGIN_WAIT); taken++) {
 		MUST(taken < LINES_MAX);
 		more = str_cut(lines, '\n', &line, &lines);
 		result = take(dialogue, line);

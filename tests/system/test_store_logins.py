@@ -12,7 +12,7 @@ from certs import Certificates
 from clients import PASSWORD, USER
 from conftest import running
 from popgate import Config, Event, Popgate, run_command, site
-from stores import USERS, Dovecot, fake_store, free_port, required
+from stores import USERS, Dovecot, Peer, fake_store, free_port, required, serve_mailbox
 
 Start = Callable[..., Popgate]
 
@@ -147,6 +147,27 @@ def test_a_wrong_password_is_refused_by_the_store(start: Start, certificates: Ce
     gate = start(site(certificates, versatile.port, backend={"login": login}))
     assert_refused(gate, user, password, b"-ERR [AUTH] ")
     assert_fetched(gate)
+
+
+def test_a_store_with_pipelining_is_told_user_and_pass_together(start: Start, certificates: Certificates) -> None:
+    def login(peer: Peer) -> None:
+        peer.send(b"+OK fake store\r\n")
+        assert peer.line() == f"USER {USER}".encode()
+        assert peer.line() == f"PASS {PASSWORD}".encode()
+        peer.send(b"+OK\r\n+OK logged in\r\n")
+
+    with fake_store(serve_mailbox([mail.on_the_wire(message) for message in MESSAGES], login)) as store:
+        assert_fetched(start(site(certificates, store.port, backend={"capabilities": ["pipelining"]})))
+
+
+@pytest.mark.parametrize("tls", ["none", "stls"])
+@pytest.mark.parametrize("address", ["none", "xclient"])
+def test_dovecot_takes_user_and_pass_together(start: Start, certificates: Certificates, versatile: Versatile,
+                                              address: str, tls: str) -> None:
+    backend = {"capabilities": ["pipelining"], "client_address": address, **tls_backend(certificates, tls)}
+    gate = start(site(certificates, versatile.port, backend=backend))
+    assert_fetched(gate)
+    assert_refused(gate, USER, "wrong", b"-ERR [AUTH] ")
 
 
 @pytest.mark.parametrize("login", ["plain", "cram-md5", "apop"])

@@ -17,6 +17,7 @@ struct row {
 	enum backend_login method;
 	const char *separator, *ntlm_domain;
 	enum client_address client_address;
+	enum capability capabilities;
 	struct str user, password, token;
 	bool is_stranger; // verified by nobody
 	struct str lines[LINES];
@@ -27,6 +28,8 @@ struct row {
 
 #define ANNA .user = STR("anna"), .password = STR("a secret")
 #define GREETING STR("+OK hi")
+#define PIPELINED .capabilities = CAPABILITY_pipelining
+#define TOGETHER STR("USER anna\r\nPASS a secret\r\n")
 #define ASKED LOGIN_ASKED
 #define NAMED LOGIN_NAMED
 #define FRESH LOGIN_FRESH
@@ -46,6 +49,8 @@ struct row {
 #define TOKEN .token = STR("type 1")
 #define TYPE_1 STR("dHlwZSAx\r\n")
 #define TYPE_2 STR("+ dHlwZSAy")
+
+static const char endless[LOGIN_LINE_MAX] = {[0 ... LOGIN_LINE_MAX - 1] = 'x'};
 
 static const struct row rows[] = {
     {"pass", BACKEND_LOGIN_pass, ANNA, .lines = {GREETING, STR("+OK"), STR("+OK in")},
@@ -70,6 +75,26 @@ static const struct row rows[] = {
         .password = STR("x\r\nDELE 1"), .result = LOGIN_BROKEN},
     {"pass, no user", BACKEND_LOGIN_pass, .password = STR("x"), .result = LOGIN_REFUSED},
     {"pass, no password known", BACKEND_LOGIN_pass, .user = STR("anna"), .result = LOGIN_BROKEN},
+
+    {"pipelined", BACKEND_LOGIN_pass, ANNA, PIPELINED,
+        .lines = {GREETING, STR("+OK"), STR("+OK in")}, .said = {TOGETHER, STR("")},
+        .result = LOGIN_ACCEPTED, .stage = ASKED},
+    {"pipelined, unknown user", BACKEND_LOGIN_pass, ANNA, PIPELINED,
+        .lines = {GREETING, STR("-ERR [AUTH] Invalid user")}, .said = {TOGETHER},
+        .result = LOGIN_REFUSED, .stage = ASKED},
+    {"pipelined, wrong password", BACKEND_LOGIN_pass, ANNA, PIPELINED,
+        .lines = {GREETING, STR("+OK"), STR("-ERR no")}, .said = {TOGETHER, STR("")},
+        .result = LOGIN_REFUSED, .stage = ASKED},
+    {"pipelined, prompt instead of yes", BACKEND_LOGIN_pass, ANNA, PIPELINED,
+        .lines = {GREETING, STR("+ ")}, .result = LOGIN_BROKEN, .stage = ASKED},
+    {"pipelined, babble instead of a verdict", BACKEND_LOGIN_pass, ANNA, PIPELINED,
+        .lines = {GREETING, STR("+OK"), STR("* OK")}, .result = LOGIN_BROKEN, .stage = ASKED},
+    {"pipelined, too long to be told together", BACKEND_LOGIN_pass, PIPELINED, .user = STR("anna"),
+        .password = {endless, sizeof(endless)}, .lines = {GREETING}, .result = LOGIN_BROKEN,
+        .stage = NAMED},
+    {"pipelined, nothing that could be", BACKEND_LOGIN_plain, ANNA, PIPELINED,
+        .lines = {GREETING, STR("+ "), STR("+OK")}, .said = {AUTH_PLAIN, PLAIN_ANNA},
+        .result = LOGIN_ACCEPTED, .stage = ASKED},
 
     {"stored", BACKEND_LOGIN_stored, ANNA, .lines = {GREETING, STR("+OK"), STR("+OK")},
         .said = {STR("USER anna\r\n"), STR("PASS a secret\r\n")}, .result = LOGIN_ACCEPTED,
@@ -140,6 +165,12 @@ static const struct row rows[] = {
         .lines = {STR("+OK [XCLIENT] hi"), STR("+OK Updated"), STR("+OK"), STR("+OK")},
         .said = {STR("XCLIENT ADDR=2001:db8::1 PORT=40000 SESSION=00000000000000ab\r\n"),
             STR("USER anna\r\n"), STR("PASS a secret\r\n")},
+        .result = LOGIN_ACCEPTED, .stage = ASKED},
+    {"xclient, then pipelined", BACKEND_LOGIN_pass, ANNA, PIPELINED,
+        .client_address = CLIENT_ADDRESS_xclient,
+        .lines = {STR("+OK [XCLIENT] hi"), STR("+OK Updated"), STR("+OK"), STR("+OK")},
+        .said = {STR("XCLIENT ADDR=2001:db8::1 PORT=40000 SESSION=00000000000000ab\r\n"), TOGETHER,
+            STR("")},
         .result = LOGIN_ACCEPTED, .stage = ASKED},
     {"xclient, not offered", BACKEND_LOGIN_pass, ANNA, .client_address = CLIENT_ADDRESS_xclient,
         .lines = {STR("+OK hi [XCLIENT]")}, .result = LOGIN_BROKEN},
@@ -212,7 +243,8 @@ static void set_up(struct fixture *fixture, const struct row *row)
 	        .master_user = (char *)"boss",
 	        .master_separator = (char *)(row->separator ? row->separator : "*"),
 	        .ntlm_domain = (char *)(row->ntlm_domain ? row->ntlm_domain : ""),
-	        .client_address = row->client_address},
+	        .client_address = row->client_address,
+	        .capabilities = row->capabilities},
 	    .credentials = {.user = row->user,
 	        .password = row->password,
 	        .token = row->token,
@@ -234,7 +266,7 @@ static enum login_result play(struct fixture *fixture, const struct row *row)
 	enum login_result result = login_prepare(login);
 	if (result == LOGIN_SEND && !login_greeting(login, row->lines[0]))
 		result = LOGIN_BROKEN;
-	for (size_t i = 0; i < LINES && result == LOGIN_SEND; i++) {
+	for (size_t i = 0; i < LINES && (result == LOGIN_SEND || result == LOGIN_WAIT); i++) {
 		check(name, i == 0 || row->lines[i].at);
 		fixture->out = TEXT(fixture->room);
 		result = i ? login_take(login, row->lines[i], &fixture->out)
