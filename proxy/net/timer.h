@@ -9,6 +9,7 @@
 
 struct timer {
 	uv_timer_t uv;
+	uint64_t due_at; // by net_now
 	void (*on_due)(struct timer *timer);
 	void (*on_closed)(struct timer *timer);
 };

@@ -227,6 +227,21 @@ static void test_timer_moves(void **state)
 	close_alarm(bench, &alarm);
 }
 
+static void test_timer_moved_is_met(void **state)
+{
+	struct bench *bench = *state;
+	struct alarm alarm = {0};
+	timer_init(&alarm.timer, &bench->net, on_due);
+	uint64_t start = net_now(&bench->net);
+	timer_set(&alarm.timer, 5);
+	timer_set(&alarm.timer, 20);
+	WAIT_UNTIL(bench, alarm.due);
+	assert_in_range(alarm.due_at - start, 20, UINT64_MAX);
+	pass_time(bench, 25);
+	assert_int_equal(alarm.due, 1);
+	close_alarm(bench, &alarm);
+}
+
 static void test_timer_cleared(void **state)
 {
 	struct bench *bench = *state;
@@ -275,6 +290,7 @@ int main(void)
 	    ROW(test_starves_nobody, secure_accepting),
 	    ROW(test_timer, clear_accepting),
 	    ROW(test_timer_moves, clear_accepting),
+	    ROW(test_timer_moved_is_met, clear_accepting),
 	    ROW(test_timer_cleared, clear_accepting),
 	    ROW(test_timer_closed_silently, clear_accepting),
 	    ROW(test_keeps_the_loop, clear_accepting),
