@@ -102,8 +102,14 @@ def counted(**labels: dict[str, float] | float) -> Numbers:
 
 
 def server_of(gate: Popgate) -> int:
-    pid, = [pid for pid in proc.children(gate.pid) if proc.name(pid) == "popgate-metrics"]
-    return pid
+    """Its process; the one before may end only after a new one serves."""
+    return until_it_works(lambda: only_server_of(gate))
+
+
+def only_server_of(gate: Popgate) -> int:
+    pids = [pid for pid in proc.children(gate.pid) if proc.name(pid) == "popgate-metrics"]
+    assert len(pids) == 1
+    return pids[0]
 
 
 # what is counted
