@@ -18,7 +18,7 @@ enum {
 	BACKOFF_MIN_MS = 100,
 	BACKOFF_MAX_MS = 10 * 1000,
 	SETTLED_MS = 10 * 1000,  // a worker that lived so long was no failed start
-	END_GRACE_MS = 5 * 1000, // from CHANNEL_end to SIGKILL
+	END_GRACE_MS = 8 * 1000, // from CHANNEL_end to SIGKILL; last words may take 5 s
 	SIGNER_MS = 1000,        // between two sockets for a worker that loses them
 };
 
@@ -391,12 +391,12 @@ static enum log_event event_of_end(enum generation_state state, int status)
 	case GENERATION_starting: return LOG_worker_not_started;
 	case GENERATION_serving: return LOG_worker_died;
 	case GENERATION_failed:
-	case GENERATION_draining: return status == 0 ? LOG_worker_drained : LOG_worker_lost;
-	case GENERATION_ending:
-	case GENERATION_killed:
+	case GENERATION_draining:
+	case GENERATION_ending: return status == 0 ? LOG_worker_drained : LOG_worker_lost;
+	case GENERATION_killed: return status == 0 ? LOG_worker_drained : LOG_worker_killed;
 	case GENERATION_STATES: break;
 	}
-	return LOG_worker_drained; // that it did not end by itself was told as drain_over
+	return LOG_worker_drained;
 }
 
 static void count_end(

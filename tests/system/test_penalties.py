@@ -325,6 +325,7 @@ def test_a_stop_ends_who_waits(start: Start, certificates: Certificates) -> None
         gate.log.wait("draining")
         gate.signal(signal.SIGTERM)
         assert {first.read_line()[:15], second.read_line()[:15]} == {b"-ERR [SYS/TEMP]"}
+    assert gate.wait_gone() == 0
 
 
 # bans

@@ -742,7 +742,7 @@ def test_a_stop_does_not_wait_for_dns(gated: Callable[..., Popgate], liar: FakeN
         gate.signal(signal.SIGTERM)
         for visitor in (plain, secure):
             assert visitor.client.read_to_end().startswith(b"-ERR [SYS/TEMP] ")
-        gate.wait_gone()
+    gate.wait_gone()  # by itself: else it would say worker_killed
 
 
 def test_a_worker_that_dies_while_asking_is_replaced(gated: Callable[..., Popgate], liar: FakeNameServer) -> None:

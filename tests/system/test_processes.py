@@ -375,6 +375,17 @@ def test_a_second_signal_ends_at_once(gate: Popgate) -> None:
         assert {gate.closed(client.port)["reason"] for client in clients} == {"shutdown"}
 
 
+def test_a_worker_that_does_not_end_is_killed(gate: Popgate) -> None:
+    gate.expect("worker_killed")
+    [stuck, *_] = gate.workers()
+    os.kill(stuck, signal.SIGSTOP)
+    gate.signal(signal.SIGTERM)
+    gate.log.wait("draining")
+    gate.signal(signal.SIGTERM)
+    assert gate.wait_gone() == 0
+    assert gate.log.wait("worker_killed")["pid"] == stuck
+
+
 def test_draining_has_a_deadline(start: Start, certificates: Certificates, dovecot: Dovecot) -> None:
     gate = start(site(certificates, dovecot.port, drain_timeout="500ms", defaults=MANY))
     gate.expect("drain_over")
