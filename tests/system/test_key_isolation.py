@@ -383,6 +383,7 @@ def test_an_upgrade_keeps_the_old_one_for_those_that_drain(gate: Popgate) -> Non
 
 def test_reloads_and_upgrades_leak_nothing(gate: Popgate, config: Config) -> None:
     gate.reload_all(config)
+    wait_keys(gate)
     before = proc.usage(gate.pid)
     for turn in range(20):
         gate.reload_all(config)
