@@ -3,7 +3,8 @@
 # --script popgate=tests/bench/popgate.sh, next to the scripts of the peers.
 # The harness's peers/lib.sh does most of the work; it is found through
 # BENCH_DIR, or beside the run.sh that called.  POPGATE names the binary,
-# KEY_ISOLATION=off has workers sign by themselves.
+# KEY_ISOLATION=off has workers sign by themselves.  popgate is told what popsink
+# announces (CAPA).
 #
 # A script that starts popgate with more than this sources it, as policy.sh does,
 # after it has named a `policy` and defined `configure_more`, which prints more of
