@@ -10,7 +10,7 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-from clients import DEADLINE
+from clients import DEADLINE, until_it_works
 
 
 def children(pid: int) -> list[int]:
@@ -99,10 +99,8 @@ class Usage:
     descriptors: Counter[str]
     memory: int
 
-    def assert_no_more_than(self, before: "Usage", memory: int) -> None:
-        """For use until it works: what is on its way out was there for a moment, now or before."""
-        assert self.processes <= before.processes
-        assert not self.descriptors - before.descriptors
+    def assert_as_before(self, before: "Usage", memory: int) -> None:
+        assert (self.processes, self.descriptors) == (before.processes, before.descriptors)
         assert self.memory - before.memory < memory
 
 
@@ -110,6 +108,18 @@ def usage(root: int) -> Usage:
     pids = [root, *children(root)]
     names = Counter(name for pid in pids for name in descriptors(pid))
     return Usage(len(pids), names, sum(proportional_size(pid) for pid in pids))
+
+
+def at_rest(root: int) -> Usage:
+    """When no key is being judged or handed over, which opens it once more, and no former process with keys is left."""
+    return until_it_works(lambda: _usage_at_rest(root))
+
+
+def _usage_at_rest(root: int) -> Usage:
+    found = usage(root)
+    assert not [key for key, number in found.descriptors.items() if key.endswith(".key") and number > 1]
+    assert [name(pid) for pid in children(root)].count("popgate-keys") <= 1
+    return found
 
 
 def _sockets(clients: set[tuple[int, int]]) -> dict[str, tuple[int, int]]:

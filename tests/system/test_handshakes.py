@@ -15,7 +15,7 @@ import pytest
 from certs import Certificates
 from clients import DEADLINE, Ending, Raw, until_it_works
 from popgate import Config, Popgate, is_sanitized, site
-from proc import Usage, connections, holders, usage
+from proc import Usage, at_rest, connections, holders, usage
 
 Start = Callable[..., Popgate]
 
@@ -71,7 +71,7 @@ class Crowd:
 
 def settled(gate: Popgate) -> Usage:
     until_it_works(lambda: assert_idle(gate))
-    return usage(gate.pid)
+    return at_rest(gate.pid)
 
 
 def assert_idle(gate: Popgate) -> None:
@@ -157,7 +157,7 @@ def test_a_crowd_leaves_nothing_behind(start: Start, certificates: Certificates)
             assert (during.memory - before.memory) / number < 4096
     settled(gate)
     slack = (64 if is_sanitized() else 3) * MIB
-    until_it_works(lambda: usage(gate.pid).assert_no_more_than(before, slack))
+    until_it_works(lambda: usage(gate.pid).assert_as_before(before, slack))
     good_clients(gate, 5)
 
 

@@ -23,7 +23,7 @@ from certs import Certificates
 from clients import DEADLINE, Ending, Raw, until_it_works
 from load import Load, Lost
 from popgate import LISTENERS, Config, Event, Popgate, client_port_of, is_sanitized, program, run_command, site
-from proc import Usage, connections, holders, state, usage, wait_gone
+from proc import Usage, at_rest, connections, holders, state, usage, wait_gone
 from stores import USERS, Dovecot
 
 Start = Callable[..., Popgate]
@@ -73,7 +73,7 @@ def settled(gate: Popgate, workers: int) -> Usage:
             finish([client])
         if not fresh:
             until_it_works(lambda: assert_idle(gate))
-            return usage(gate.pid)
+            return at_rest(gate.pid)
     raise AssertionError(f"workers {fresh} get no sessions")
 
 
@@ -85,7 +85,7 @@ def assert_idle(gate: Popgate) -> None:
 def assert_nothing_leaked(gate: Popgate, before: Usage, workers: int) -> None:
     settled(gate, workers)
     slack = (64 if is_sanitized() else 2) * MIB
-    until_it_works(lambda: usage(gate.pid).assert_no_more_than(before, slack))
+    until_it_works(lambda: usage(gate.pid).assert_as_before(before, slack))
 
 
 # reload
