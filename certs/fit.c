@@ -39,6 +39,19 @@ static bool parse_all(struct judged *judged, const struct pair *pair)
 	return each;
 }
 
+static bool check_size(const struct judged *judged, const struct pair *pair)
+{
+	size_t size = 0;
+	for (size_t i = 0; i < pair->num_chain; i++)
+		size += CRYPTO_BUFFER_len(pair->chain[i]);
+	if (size > FIT_CHAIN_MAX)
+		text_addf(judged->why,
+		    "the certificates in %s are %zu bytes long, and with more than %d clients may "
+		    "refuse them; get a certificate for fewer names: popgate cert request",
+		    judged->chain_path, size, FIT_CHAIN_MAX);
+	return size <= FIT_CHAIN_MAX;
+}
+
 // From 1; 0: none.
 static size_t owner_of_key(const struct judged *judged)
 {
@@ -153,8 +166,8 @@ bool fit_judge(
 	    .chain_path = chain_path,
 	    .key_path = key_path,
 	    .why = why};
-	bool fits = parse_all(&judged, pair) && check_key(&judged) && check_authority(&judged) &&
-	            check_usage(&judged) && check_kind(&judged);
+	bool fits = parse_all(&judged, pair) && check_size(&judged, pair) && check_key(&judged) &&
+	            check_authority(&judged) && check_usage(&judged) && check_kind(&judged);
 	for (size_t i = 0; i < judged.num; i++)
 		X509_free(judged.chain[i]);
 	ERR_clear_error();

@@ -8,9 +8,14 @@
 
 #include "certs/pair.h"
 
+// Bytes of all certificates together.  OpenSSL's clients take 100 KiB with what stands between
+// them, and a staple; what authorities issue stays below a tenth of it.
+enum { FIT_CHAIN_MAX = 64 * 1024 };
+
 // The paths are for messages; `key_path` NULL: the private key is somebody else's to judge.
-// False with the reason and the next step in *why when a certificate is damaged, the key does not
-// belong to the first, or that is an authority's, or its key can sign nothing that TLS wants.
+// False with the reason and the next step in *why when a certificate is damaged, they are too
+// large, the key does not belong to the first, or that is an authority's, or its key can sign
+// nothing that TLS wants.
 //
 // An authority's is served all the same where it vouches for itself: so `openssl req -x509` makes
 // them.  A usage without digitalSignature is enough for RSA with keyEncipherment, which clients of

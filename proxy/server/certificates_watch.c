@@ -269,7 +269,7 @@ static bool renew_key(struct generation *generation, size_t i,
 	                                    .key_path = options->key,
 	                                    .chain_path = options->chain,
 	                                    .leaf = tls_certificate_leaf(certificate),
-	                                    .only_judge = is_same,
+	                                    .is_same = is_same,
 	                                },
 	                                why);
 }

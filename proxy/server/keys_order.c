@@ -4,10 +4,12 @@
 #include "proxy/server/keys_order.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
 
+#include "certs/fit.h"
 #include "proxy/server/descriptor.h"
 
 enum { TEXTS = 3, ANSWER_MAX = 1024 };
@@ -17,6 +19,9 @@ struct order_head {
 	uint32_t slot;
 	uint32_t lens[TEXTS];
 };
+
+_Static_assert(sizeof(struct order_head) + 2 * PATH_MAX + FIT_CHAIN_MAX <= KEYS_ORDER_MAX,
+    "an order about a pair that fits, in files that could be opened, must come through");
 
 bool keys_channel_open(int *out_supervisor, int *out_keys)
 {

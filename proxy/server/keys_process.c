@@ -156,7 +156,10 @@ static bool give_all(struct keys_process *keys)
 	for (size_t i = 0; i < keys->num_files; i++) {
 		char room[WHY_ROOM];
 		struct text why = TEXT(room);
-		if (keys->files[i].fd < 0 || give(keys, &keys->files[i], KEYS_ORDER_key, &why))
+		if (keys->files[i].fd < 0)
+			continue;
+		keys->files[i].is_missed = !give(keys, &keys->files[i], KEYS_ORDER_key, &why);
+		if (!keys->files[i].is_missed)
 			continue;
 		if (keys_process_runs(keys))
 			refuse_files(&keys->files[i], &why);
@@ -287,15 +290,16 @@ bool keys_process_renew(
 	struct key_file *file = &keys->files[index];
 	struct key_file new = {
 	    .fd = open_key(renewal->key_path, why),
-	    .slot = keys_process_next_slot(keys, index),
+	    .slot = renewal->is_same ? file->slot : keys_process_next_slot(keys, index),
 	    .name = str_dup(str_of(file->name)),
 	    .key_path = str_dup(str_of(renewal->key_path)),
 	    .chain_path = str_dup(str_of(renewal->chain_path)),
 	    .leaf = {str_dup(renewal->leaf), renewal->leaf.len},
 	};
-	enum keys_order_kind kind = renewal->only_judge ? KEYS_ORDER_judge : KEYS_ORDER_key;
-	bool taken = new.fd >= 0 && give(keys, &new, kind, why);
-	struct key_file *unused = taken && !renewal->only_judge ? file : &new;
+	bool is_there = renewal->is_same && !file->is_missed;
+	bool taken =
+	    new.fd >= 0 && give(keys, &new, is_there ? KEYS_ORDER_judge : KEYS_ORDER_key, why);
+	struct key_file *unused = taken && !is_there ? file : &new;
 	file_done(unused);
 	if (unused == file)
 		*file = new;

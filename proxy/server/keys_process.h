@@ -28,6 +28,7 @@ struct key_file {
 	char *name; // of the certificate
 	char *key_path, *chain_path;
 	struct str leaf; // DER, on the heap
+	bool is_missed;  // refused when the process was started again
 };
 
 struct keys_process {
@@ -65,11 +66,12 @@ uint32_t keys_process_next_slot(const struct keys_process *keys, size_t index);
 struct renewal {
 	const char *key_path, *chain_path;
 	struct str leaf; // DER, to which the key must belong
-	bool only_judge; // and take nothing
+	bool is_same;    // as is served: only judged, unless the process lacks its key
 };
 
 // Has it take the key in that file into the certificate's next slot, beside the one that
-// it has.  False, with the reason in *why and nothing changed, when it does not.
+// it has; for the same certificate into the slot that workers know.  False, with the reason
+// in *why and nothing changed, when it does not.
 __attribute__((warn_unused_result)) bool keys_process_renew(
     struct keys_process *keys, size_t index, const struct renewal *renewal, struct text *why);
 

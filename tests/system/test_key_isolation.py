@@ -486,6 +486,24 @@ def test_a_renewal_while_the_process_is_stopped_or_gone_is_made_up_for(
         until_it_works(functools.partial(assert_served, gate, certificates.der(name)))
 
 
+def test_a_key_that_a_new_process_did_not_get_is_taken_when_it_is_right_again(
+        start: Start, config: Config, certificates: Certificates, live: tuple[Path, Path]) -> None:
+    """Written over in place: the descriptor that is kept leads to the wrong one too."""
+    gate = start(config)
+    gate.expect("certificate_refused", "keys_ended", "key_refused")
+    gate.allow("keys_delayed")
+    shutil.copy(certificates.key("store"), live[1])
+    gate.log.wait("certificate_refused")
+    os.kill(keys_of(gate)[0], signal.SIGKILL)
+    gate.log.wait("key_refused")
+    for _ in range(2):
+        shutil.copy(certificates.key("edge"), live[1])
+        until_it_works(lambda: assert_served(gate, certificates.der("edge")))
+        os.kill(wait_keys(gate)[0], signal.SIGKILL)
+        gate.log.wait("keys_back")
+        until_it_works(lambda: assert_served(gate, certificates.der("edge")))
+
+
 def test_after_its_death_the_keys_that_are_served_come_back_whatever_the_files_are_by_then(
         start: Start, config: Config, certificates: Certificates, live: tuple[Path, Path]) -> None:
     gate = start(config)

@@ -4,7 +4,7 @@ import json
 import shutil
 import ssl
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -61,6 +61,8 @@ WRONG = {
                        GOOD.saying(basicConstraints="CA:TRUE", keyUsage="digitalSignature,keyCertSign")),
     "no signature": Wrong(("the certificate of CN=localhost in {} has a key that may not sign", "digitalSignature"),
                           GOOD.saying(keyUsage="keyEncipherment")),
+    "too large": Wrong((" bytes long, and with more than 65536 clients may refuse them", "popgate cert request"),
+                       replace(GOOD, names=",".join(f"DNS:host-{number}.{'x' * 50}.test" for number in range(1000)))),
     "unknown curve": Wrong(("of a kind that ", " does not know", "popgate cert request"), Kind(key="secp256k1")),
     "curve": Wrong(("the certificate of CN=localhost in {} has a key with which popgate cannot sign (ECDSA P-224)",
                     "popgate cert request"), Kind(key="P-224")),
