@@ -194,7 +194,8 @@ bool tls_peer_chain(const struct tls *tls, struct str chain[TLS_CHAIN_MAX], size
 
 const char *tls_error(const struct tls *tls)
 {
-	return tls->refusal ? tls->refusal : tls->error;
+	const char *error = tls->refusal ? tls->refusal : tls->error;
+	return error ? error : "TLS failed";
 }
 
 void tls_feed(struct tls *tls, struct str raw)
@@ -316,7 +317,10 @@ enum tls_result tls_handshake(struct tls *tls)
 		prefer_alert(tls, str_take(fed, fed.len - tls->fed.len));
 	if (result == TLS_OK && !tls_resumption_is_good(tls))
 		return TLS_FAILED;
-	return result == TLS_ENDED ? TLS_FAILED : result;
+	if (result != TLS_ENDED)
+		return result;
+	note_error(tls, "the peer gave up the handshake"); // by close_notify
+	return TLS_FAILED;
 }
 
 // Where there is nothing more, BoringSSL need not be asked again to say so.

@@ -248,7 +248,7 @@ enum tls_result tls_write(struct tls *tls, struct str bytes);
 // Sends close_notify.
 void tls_finish(struct tls *tls);
 
-// Why it failed: a static string.
+// Why it failed: a static string, and never NULL, which would be no failure to a stream.
 const char *tls_error(const struct tls *tls);
 
 // Implemented by stream.c: takes ciphertext for the wire.  False when the

@@ -222,6 +222,17 @@ def test_a_server_that_is_silent_in_the_tls_handshake_is_given_up(start: Start, 
         assert_served(gate)
 
 
+def test_a_server_that_gives_up_the_tls_handshake_costs_no_waiting(start: Start, certificates: Certificates,
+                                                                   dovecot: Dovecot) -> None:
+    with fake_store(lambda peer: peer.send(b"\x15\3\3\0\2\1\0")) as leaver:
+        settings = tls_backend(certificates, "tls", connect_timeout="1m")
+        settings["servers"] = [f"127.0.0.1:{leaver.port}", f"127.0.0.1:{dovecot.tls_port}"]
+        gate = start(site(certificates, leaver.port, backend=settings))
+        gate.expect("backend_failed")
+        assert_served(gate)
+        assert "the peer gave up the handshake" in gate.log.wait("backend_failed")["why"]
+
+
 def test_the_first_server_serves_again_once_it_is_back(start: Start, certificates: Certificates) -> None:
     port = free_port()
     gate = start(site(certificates, port, workers=1))

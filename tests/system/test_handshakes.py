@@ -406,6 +406,30 @@ def test_who_leaves_in_the_middle(gate: Popgate) -> None:
             assert (event["reason"], event["why"]) == ("tls_failed", "the peer went away")
 
 
+@pytest.mark.parametrize("leaves", [True, False])
+@pytest.mark.parametrize("place", ["before", "ahead of a hello", "behind the flight"])
+@pytest.mark.parametrize("mode", ["implicit", "stls"])
+def test_who_says_close_notify_in_the_middle_is_let_go_at_once(gate: Popgate, mode: str, place: str,
+                                                               leaves: bool) -> None:
+    notify = record(b"\1\0", kind=21)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.maximum_version = ssl.TLSVersion.TLSv1_2  # where such a record is read behind the flight too
+    hello = hello_of(context)
+    with Raw(gate.port("pop3s" if mode == "implicit" else "pop3")) as client:
+        if mode == "stls":
+            client.greeting()
+            client.ask(b"STLS", b"+OK")
+        client.send({"before": notify, "ahead of a hello": notify + hello, "behind the flight": hello}[place])
+        if place == "behind the flight":
+            client.socket.recv(5, socket.MSG_WAITALL)
+            client.send(notify)
+        if leaves:
+            client.half_close_without_notify()
+        event = gate.closed(client.port)
+        assert (event["reason"], event["why"]) == ("tls_failed", "the peer gave up the handshake")
+    good_clients(gate, 1)
+
+
 @pytest.mark.parametrize("words", [b"", b"\x16", b"\x16\3\1\2\0\1\0"])
 def test_who_says_too_little_has_a_deadline(start: Start, certificates: Certificates, words: bytes) -> None:
     gate = start(config_of(certificates, {"handshake_timeout": "1s"}))
