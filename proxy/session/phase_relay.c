@@ -4,8 +4,9 @@
 // orderly end from a lost store it looks at how the last line of either side
 // begins.  The store may close once the client has said QUIT, or has closed
 // its own side, and the store's last lines are such as end a session: a status
-// behind another answer, or the end of a multi-line one.  Any other end resets the client, so that
-// a message cut short cannot be taken for a whole one.
+// behind another answer, or the end of a multi-line one; or when nothing was
+// asked.  Any other end resets the client, so that a message cut short cannot be
+// taken for a whole one.
 //
 // A client's half-close is passed on, unless it said QUIT, and its answers still
 // come: scripts that send `RETR 1`, `QUIT` and close their side get their whole
@@ -44,6 +45,12 @@ static bool store_is_done(const struct session *session)
 	           is_any(pump_previous_line_is, down));
 }
 
+// Who logs in and leaves lacks no answer.
+static bool is_untouched(const struct session *session)
+{
+	return !session->up.bytes && !session->down.bytes;
+}
+
 static void end_in_order(struct session *session)
 {
 	session->down.ended = true;
@@ -56,7 +63,7 @@ static void on_store_gone(struct session *session, const char *why)
 {
 	if (session_is_closing(session) || session->down.ended)
 		return;
-	if (client_is_done(session) && store_is_done(session))
+	if (client_is_done(session) && (is_untouched(session) || store_is_done(session)))
 		end_in_order(session);
 	else
 		session_close(session, REASON_store_lost, why);

@@ -102,6 +102,19 @@ def test_a_half_close_behind_the_end_of_the_session_costs_no_message(start: Star
 
 
 @pytest.mark.parametrize("mode", MODES)
+def test_a_client_that_logs_in_and_leaves_has_lost_nothing(start: Start, certificates: Certificates,
+                                                           mode: str) -> None:
+    with fake_store(serve_mailbox([MESSAGE])) as store:
+        gate = start(site(certificates, store.port))
+        with gate.connect(mode) as client:
+            client.login()
+            client.half_close()
+            assert client.read_to_end() == b""
+            assert client.ending is Ending.CLEAN
+            assert gate.closed(client.port)["reason"] == "done"
+
+
+@pytest.mark.parametrize("mode", MODES)
 def test_a_client_that_says_everything_at_once_and_half_closes_gets_every_answer(
         before_dovecot: Popgate, dovecot: Dovecot, mode: str) -> None:
     with before_dovecot.connect(mode) as client:
