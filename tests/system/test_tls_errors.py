@@ -26,10 +26,11 @@ def why(gate: Popgate) -> str:
 
 @pytest.mark.parametrize(("options", "wanted"), [
     (["-tls1_2", "-cipher", "ECDHE-ECDSA-CAMELLIA128-SHA256"], "the client has no cipher suite that is allowed here "
-     "and fits the certificate's key; very old programs need tls_profile: legacy, or legacy-tls in login_exceptions "
-     "(NO_SHARED_CIPHER)"),
-    (["-tls1_1", "-cipher", "ALL:@SECLEVEL=0"], "the client has no version of TLS that tls_profile and tls_min allow; "
-     "very old programs need tls_profile: legacy, or legacy-tls in login_exceptions (UNSUPPORTED_PROTOCOL)"),
+     "(tls_profile, min_cipher_bits) and fits the certificate's key; very old programs need tls_profile: legacy, or "
+     "legacy-tls in login_exceptions (NO_SHARED_CIPHER)"),
+    (["-tls1_1", "-cipher", "ALL:@SECLEVEL=0"], "the client has no version of TLS that tls_profile, "
+     "tls_min and min_cipher_bits allow; programs without TLS 1.3 need tls_profile: intermediate, and very old "
+     "programs need tls_profile: legacy, or legacy-tls in login_exceptions (UNSUPPORTED_PROTOCOL)"),
     (["-alpn", "imap,http/1.1"], "the client offers protocols (ALPN), and pop3 is not among them "
      "(NO_APPLICATION_PROTOCOL)"),
     (["-tls1_3", "-groups", "P-521"], "the client has no group for the key exchange that is allowed here "
