@@ -101,8 +101,11 @@ bool draft_place(struct draft *draft, struct text *why)
 		    draft->place);
 		return false;
 	}
+	bool synced = draft_sync_folder(draft->place, why);
+	if (!synced)
+		unlink(draft->place);
 	draft_done(draft);
-	return draft_sync_folder(draft->place, why);
+	return synced;
 }
 
 bool draft_replace(struct draft *draft, struct text *why)

@@ -30,7 +30,7 @@ __attribute__((warn_unused_result)) bool draft_copy(
 __attribute__((warn_unused_result)) bool draft_allow(
     struct draft *draft, const struct stat *like, struct text *why);
 
-// Puts it in its place, where nothing may be yet.
+// Puts it in its place, where nothing may be yet; after a failure nothing is.
 __attribute__((warn_unused_result)) bool draft_place(struct draft *draft, struct text *why);
 
 // Puts it in the place of what is there, in one step.

@@ -283,6 +283,15 @@ def test_a_folder_that_may_not_be_written_is_told_so(workdir: Path) -> None:
     assert "make the folder first" in complaint(*REQUEST[:-1], "nowhere/new.csr", cwd=workdir)
 
 
+@pytest.mark.parametrize("make", [REQUEST, SELF_SIGNED])
+def test_in_a_folder_that_may_not_be_read_nothing_is_left(workdir: Path, make: list[str]) -> None:
+    workdir.chmod(0o333)  # its names cannot be made to last through a crash
+    done = as_nobody(["cert", *make], workdir)
+    workdir.chmod(0o755)
+    assert done.returncode == 1 and done.stderr.endswith("; nothing was made\n")
+    assert not contents(workdir)
+
+
 def test_a_long_argument_leaves_the_reason_whole(workdir: Path) -> None:
     """A path may have 4095 bytes; no reason is lost for that."""
     for name in ("x" * 4000, "x/" * 2000 + "xy.pem"):
