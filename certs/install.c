@@ -294,8 +294,9 @@ static const char *compare_with_old(struct installing *in)
 	return fits ? KEPT_OLD : KEPT_UNFIT;
 }
 
-// As the old one is, but that a key is never for everybody.
-static bool write_target(struct installing *in, struct target *target, struct str bytes)
+// What a file that is written here is like: as the old one, but that a key is never for
+// everybody, also where it only lies beside.
+static struct stat like_old(const struct installing *in, const struct target *target)
 {
 	bool is_key = target == &in->key_target;
 	struct stat like = target->old;
@@ -303,6 +304,12 @@ static bool write_target(struct installing *in, struct target *target, struct st
 		like = (struct stat){.st_mode = is_key ? 0600 : 0644, .st_uid = -1, .st_gid = -1};
 	if (is_key)
 		like.st_mode &= ~(mode_t)S_IRWXO;
+	return like;
+}
+
+static bool write_target(struct installing *in, struct target *target, struct str bytes)
+{
+	struct stat like = like_old(in, target);
 	return !target->is_changed || (draft_write(&target->draft, target->path, bytes, in->why) &&
 	                                  draft_allow(&target->draft, &like, in->why));
 }
@@ -356,7 +363,8 @@ static bool keep_old(struct installing *in, const struct target *target)
 		    "cannot keep %s: its name is too long; name other places with --to-chain and "
 		    "--to-key",
 		    target->path);
-	if (!copy_over(target->path, name, &target->old, in->why))
+	struct stat like = like_old(in, target);
+	if (!copy_over(target->path, name, &like, in->why))
 		return false;
 	text_addf(in->notes, "kept: %s\n", name);
 	return true;

@@ -590,6 +590,7 @@ def test_the_old_pair_is_kept_and_its_owners_and_modes_too(place: Place) -> None
 def test_a_renewal_for_the_same_key_needs_no_key(place: Place) -> None:
     place.install("leaf.pem", "intermediate.pem", "root.pem", key="leaf.key")
     key = place.key.read_bytes()
+    place.key.chmod(0o644)
     place.issuer.issue("leaf", Kind(end=120))
     shutil.copy(place.issuer.path("leaf.pem"), place.folder)
     said = place.install("leaf.pem", "intermediate.pem", "root.pem")
@@ -597,6 +598,7 @@ def test_a_renewal_for_the_same_key_needs_no_key(place: Place) -> None:
     assert place.chain.read_text() == place.issuer.text("leaf", "intermediate") and place.key.read_bytes() == key
     kept = place.folder / "site.key.old"
     assert kept.read_bytes() == key  # with site.pem.old it is a pair
+    assert owner_of(kept)[2] == 0o640  # a key is never for everybody
     place.key.write_bytes(b"written in place")
     assert kept.read_bytes() == key
 
