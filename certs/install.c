@@ -30,6 +30,8 @@ struct target {
 	struct draft draft;
 	bool is_changed;
 	const char *kept; // what the old file's name ends in from now on
+	struct draft old_draft;
+	char kept_place[PATH_MAX]; // "": the old file is not kept
 };
 
 struct installing {
@@ -328,59 +330,57 @@ static bool write_both(struct installing *in)
 
 // ---- putting them there -------------------------------------------------
 
-static void print_kept(const struct target *target, struct text *out)
-{
-	text_addf(out, "%s%s", target->path, target->kept);
-}
-
-// The file `place` comes to be as the one at `from`, which has the status `like`; none of
-// the two changes with the other from then on.
-static bool copy_over(
-    const char *from, const char *place, const struct stat *like, struct text *why)
-{
-	struct draft draft = {.place = place};
-	bool copied = draft_copy(&draft, place, from, why) && draft_allow(&draft, like, why) &&
-	              draft_replace(&draft, why);
-	draft_done(&draft);
-	return copied;
-}
-
 // A file that stays as it is, and is no half of a pair, is none to be kept.
 static bool is_to_be_kept(const struct target *target)
 {
 	return target->old.st_nlink && (target->is_changed || !strcmp(target->kept, KEPT_OLD));
 }
 
-static bool keep_old(struct installing *in, const struct target *target)
+// A copy, so that none of the two changes with the other from then on.
+static bool copy_old(struct installing *in, struct target *target)
 {
-	char name[PATH_MAX];
-	struct text text = TEXT(name);
-	print_kept(target, &text);
+	struct text place = TEXT(target->kept_place);
 	if (!is_to_be_kept(target))
 		return true;
-	if (text.truncated)
+	text_addf(&place, "%s%s", target->path, target->kept);
+	if (place.truncated)
 		return refuse(in,
 		    "cannot keep %s: its name is too long; name other places with --to-chain and "
 		    "--to-key",
 		    target->path);
 	struct stat like = like_old(in, target);
-	if (!copy_over(target->path, name, &like, in->why))
+	return draft_copy(&target->old_draft, target->kept_place, target->path, in->why) &&
+	       draft_allow(&target->old_draft, &like, in->why);
+}
+
+static bool keep_old(struct installing *in, struct target *target)
+{
+	if (!target->kept_place[0])
+		return true;
+	if (!draft_replace(&target->old_draft, in->why))
 		return false;
-	text_addf(in->notes, "kept: %s\n", name);
+	text_addf(in->notes, "kept: %s\n", target->kept_place);
 	return true;
+}
+
+static bool keep_both(struct installing *in)
+{
+	return keep_old(in, &in->chain_target) && keep_old(in, &in->key_target);
 }
 
 // After a failure: back to the old file, or to none.  Where there is no room for a copy of
 // it, what was kept comes back itself.
 static void go_back(const struct target *target)
 {
-	char name[PATH_MAX], room[PATH_MAX];
-	struct text text = TEXT(name), why = TEXT(room);
-	print_kept(target, &text);
+	char room[PATH_MAX];
+	struct text why = TEXT(room);
+	struct draft draft = {.place = target->path};
 	if (!target->old.st_nlink)
 		unlink(target->path);
-	else if (!copy_over(name, target->path, &target->old, &why))
-		rename(name, target->path);
+	else if (!draft_copy(&draft, target->path, target->kept_place, &why) ||
+	         !draft_allow(&draft, &target->old, &why) || !draft_replace(&draft, &why))
+		rename(target->kept_place, target->path);
+	draft_done(&draft);
 }
 
 static bool replace_both(struct installing *in)
@@ -401,18 +401,25 @@ static bool sync_folders(struct installing *in)
 	       draft_sync_folder(in->chain_target.path, in->why);
 }
 
-// The old pair is kept for good before any of it is replaced: whatever of that a power
-// cut undoes, there is a way back.
-static bool put_in_place(struct installing *in)
+// No signal ends the process between the first of two files and the second.
+static bool in_one_go(struct installing *in, bool (*step)(struct installing *))
 {
 	sigset_t all, before;
-	if (!keep_old(in, &in->chain_target) || !keep_old(in, &in->key_target) || !sync_folders(in))
-		return false;
 	sigfillset(&all);
 	sigprocmask(SIG_BLOCK, &all, &before);
-	bool replaced = replace_both(in);
+	bool done = step(in);
 	sigprocmask(SIG_SETMASK, &before, NULL);
-	return replaced && sync_folders(in);
+	return done;
+}
+
+// What the disk has no room for, or nobody may read or sync, is found out before the kept
+// pair of before gives way to this one, which is kept for good before any of it is replaced:
+// whatever of that a power cut undoes, there is a way back.
+static bool put_in_place(struct installing *in)
+{
+	return copy_old(in, &in->chain_target) && copy_old(in, &in->key_target) &&
+	       sync_folders(in) && in_one_go(in, keep_both) && sync_folders(in) &&
+	       in_one_go(in, replace_both) && sync_folders(in);
 }
 
 static bool is_served(struct installing *in)
@@ -481,12 +488,18 @@ static bool install(struct installing *in)
 	return true;
 }
 
+static void target_done(struct target *target)
+{
+	draft_done(&target->draft);
+	draft_done(&target->old_draft);
+}
+
 bool install_pair(const struct installation *installation, struct text *notes, struct text *why)
 {
 	struct installing in = {.asked = installation, .notes = notes, .why = why};
 	bool installed = install(&in);
-	draft_done(&in.chain_target.draft);
-	draft_done(&in.key_target.draft);
+	target_done(&in.chain_target);
+	target_done(&in.key_target);
 	bundle_done(&in.bundle);
 	private_key_free(&in.key);
 	folder_lock_done(&in.lock);

@@ -698,6 +698,36 @@ def test_a_full_disk_leaves_the_old_pair(place: Place, size: int) -> None:
     assert contents(place.folder) == before
 
 
+def test_a_kept_pair_gives_way_to_a_whole_pair_only(place: Place) -> None:
+    """Whatever befalls the copy of either file, or its folder; the first of two calls of sendfile(2) copies a file."""
+    for name in ("first", "second", "renewed"):
+        place.issue(name)
+    for name in ("first", "second"):
+        place.install(f"{name}.pem", "intermediate.pem", "root.pem", key=f"{name}.key")
+    before = contents(place.folder)
+    for inject in ("/^sendfile:error=ENOSPC:when=1", "/^sendfile:error=ENOSPC:when=3", "/^fsync:error=EIO:when=5"):
+        done = install_traced(place, inject)
+        assert done.returncode == 1 and done.stderr.endswith("; nothing was installed\n") and "kept:" not in done.stdout
+        assert contents(place.folder) == before, inject
+    place.install("renewed.pem", "intermediate.pem", "root.pem", key="renewed.key")
+    assert (place.folder / "site.pem.old").read_text() == place.issuer.text("second", "intermediate")
+
+
+def test_who_may_not_read_the_old_key_leaves_nothing_beside_it(place: Place) -> None:
+    place.install("leaf.pem", "intermediate.pem", "root.pem", key="leaf.key")
+    place.issue("renewed")
+    before = contents(place.folder)
+    place.folder.chmod(0o777)
+    place.key.chmod(0)
+    (place.folder / "renewed.key").chmod(0o644)
+    done = as_nobody(["cert", *place.arguments("renewed.pem", "intermediate.pem", "root.pem", key="renewed.key")],
+                     place.folder)
+    place.key.chmod(0o600)
+    assert done.stderr == ("popgate: cannot read site.key: Permission denied; do it as root; "
+                           "nothing was installed\n")
+    assert contents(place.folder) == before
+
+
 def install_traced(place: Place, inject: str) -> Done:
     """Installs renewed.pem while something befalls the process at a call of the kernel."""
     arguments = place.arguments("renewed.pem", "intermediate.pem", "root.pem", key="renewed.key")
@@ -817,8 +847,8 @@ def test_the_old_pair_is_kept_on_the_disk_before_it_is_replaced(place: Place) ->
                    env={**os.environ, "ASAN_OPTIONS": "detect_leaks=0"})
     calls = re.findall(r'^(?:(fsync)|rename.*, "(.*)"\))', (place.folder / "calls").read_text(), re.MULTILINE)
     steps = [sync or name for sync, name in calls]
-    assert steps == [*["fsync"] * 2, "fsync", "site.pem.old", "fsync", "site.key.old", *["fsync"] * 2, "site.key",
-                     "site.pem", *["fsync"] * 2]
+    assert steps == [*["fsync"] * 6, "site.pem.old", "site.key.old", *["fsync"] * 2, "site.key", "site.pem",
+                     *["fsync"] * 2]
 
 
 @pytest.mark.parametrize("isolation", ["on", "off"])
