@@ -28,15 +28,16 @@ static bool add_certificate(struct pair *pair, const uint8_t *der, long len)
 	return buffer;
 }
 
-// How many lines begin with five dashes: the first and the last of each block, and the
-// first of one that is cut off.
+// How many first and last lines of blocks there are (RFC 7468 section 2), that of one that
+// is cut off too.  Other lines of dashes are somebody's text.
 static size_t count_rules(struct str rest)
 {
 	size_t num = 0;
 	struct str line;
 	while (rest.len) {
 		str_cut(rest, '\n', &line, &rest);
-		num += str_eq(str_take(line, 5), STR("-----"));
+		num += str_eq(str_take(line, 11), STR("-----BEGIN ")) ||
+		       str_eq(str_take(line, 9), STR("-----END "));
 	}
 	return num;
 }

@@ -103,6 +103,15 @@ def test_the_check_refuses_it_with_the_file_the_reason_and_a_next_step(
         assert words.format(workdir / "site.pem") in done.stderr, done
 
 
+def test_texts_of_dashes_between_the_certificates_do_no_harm(workdir: Path, certificates: Certificates,
+                                                             issuer: Issuer) -> None:
+    (workdir / "popgate.yaml").write_text(json.dumps(config_with(certificates, workdir, ["site"])))
+    texts = Wrong((), spoil=lambda chain, issuer: chain.replace("-----BEGIN", "----- My CA ------\n-----\n-----BEGIN"))
+    put(issuer, texts, workdir / "site.pem", workdir / "site.key")
+    done = run_command("check", "-c", "popgate.yaml", cwd=workdir)
+    assert done.returncode == 0, done
+
+
 @pytest.mark.parametrize("row", [name for name, row in WRONG.items() if row.kind != GOOD])
 def test_it_is_not_installed_either(workdir: Path, issuer: Issuer, row: str) -> None:
     put(issuer, WRONG[row], workdir / "new.pem", workdir / "new.key")
