@@ -4,6 +4,7 @@
 // Two files come to be, or none: both are written whole beside their places first.
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "certs/draft.h"
@@ -69,6 +70,14 @@ static bool read_naming(struct making *making)
 }
 
 // ---- the files ----------------------------------------------------------
+
+static bool are_two_files(
+    const struct cert_command *command, enum cert_option other, const char *what)
+{
+	const char *key = cert_value(command, CERT_OPTION_key);
+	return strcmp(key, cert_value(command, other)) != 0 ||
+	       verbs_complain("%s cannot hold both the key and the %s; name two files", key, what);
+}
 
 static bool make_key(struct making *making)
 {
@@ -144,7 +153,8 @@ static bool make_request(struct making *making)
 {
 	const struct cert_command *command = making->command;
 	if (!cert_needs(command, CERT_OPTION_key) || !cert_needs(command, CERT_OPTION_request) ||
-	    !read_naming(making) || !make_key(making))
+	    !are_two_files(command, CERT_OPTION_request, "request") || !read_naming(making) ||
+	    !make_key(making))
 		return false;
 	request_print(&making->naming, making->key, &making->other_pem);
 	return write_both(making, cert_value(command, CERT_OPTION_request));
@@ -182,6 +192,7 @@ static bool make_self_signed(struct making *making)
 	const struct cert_command *command = making->command;
 	uint64_t days;
 	if (!cert_needs(command, CERT_OPTION_key) || !cert_needs(command, CERT_OPTION_chain) ||
+	    !are_two_files(command, CERT_OPTION_chain, "certificate") ||
 	    !read_days(command, &days) || !read_naming(making) || !make_key(making))
 		return false;
 	issue_self_signed(

@@ -136,6 +136,12 @@ def test_no_file_is_written_over(workdir: Path, make: list[str]) -> None:
     assert "there is a file new.key already" in complaint(*make, cwd=workdir)
 
 
+@pytest.mark.parametrize("make, other", [(REQUEST, "request"), (SELF_SIGNED, "certificate")])
+def test_one_file_cannot_hold_both(workdir: Path, make: list[str], other: str) -> None:
+    assert complaint(*make[:-1], "new.key", cwd=workdir) == (
+        f"popgate: new.key cannot hold both the key and the {other}; name two files\n")
+
+
 LONG = "x" * 65
 
 WRONG_REQUESTS = {
