@@ -357,12 +357,24 @@ static void check_name(struct surveying *s, const GENERAL_NAMES *names, const ch
 	    "%s; it has %s%s", name, room, has.truncated ? "..." : "");
 }
 
+// An e-mail address, for one, is the name of no host.
+static bool names_a_host(const GENERAL_NAMES *names)
+{
+	bool does = false;
+	for (size_t i = 0; names && i < sk_GENERAL_NAME_num(names); i++) {
+		int type = sk_GENERAL_NAME_value(names, i)->type;
+		does |= type == GEN_DNS || type == GEN_IPADD;
+	}
+	return does;
+}
+
 static void check_names(struct surveying *s)
 {
 	GENERAL_NAMES *names = X509_get_ext_d2i(s->leaf, NID_subject_alt_name, NULL, NULL);
-	if (!names)
+	bool has_any = names_a_host(names);
+	if (!has_any)
 		survey_add(s->survey, FINDING_no_names, "%s", subject_of(s->leaf).at);
-	for (size_t i = 0; names && i < s->question->num_names; i++)
+	for (size_t i = 0; has_any && i < s->question->num_names; i++)
 		check_name(s, names, s->question->names[i]);
 	if (!s->question->num_names)
 		survey_add(s->survey, FINDING_names_unknown, "%s", s->question->chain_path);

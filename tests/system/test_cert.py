@@ -996,6 +996,7 @@ FLAWS = {
     "wrong name": Flaw(replace(GOOD, subject="/CN=localhost", names="DNS:mail.example.org"), ["name_missing"]),
     "wildcard above": Flaw(replace(GOOD, names="DNS:*.localhost"), ["wildcard_label"]),
     "common name alone": Flaw(replace(GOOD, names=""), ["no_names"], None),
+    "e-mail alone": Flaw(replace(GOOD, names="email:a@example.org"), ["no_names"], None),
     "no intermediate": Flaw(GOOD, ["chain_incomplete"], chain=("flawed",)),
     "other authority": Flaw(GOOD, ["chain_incomplete", "needless_certificate"], by="stranger"),
     "other root": Flaw(GOOD, ["authority_unknown", "root_in_chain"], by="stranger", chain=("flawed", "stranger")),
