@@ -32,7 +32,7 @@ bool input_read_descriptor(
 	else if (!status)
 		text_addf(why, "the %s %s is larger than 1 MiB; name the right file", what, path);
 	else if (!buf_len(out))
-		text_addf(why, "the %s %s is empty", what, path);
+		text_addf(why, "the %s %s is empty; name the right file", what, path);
 	return text_is_empty(why);
 }
 
@@ -40,7 +40,8 @@ bool input_read(const char *path, const char *what, struct buf *out, struct text
 {
 	int fd = file_open_descriptor(path);
 	if (fd < 0) {
-		text_addf(why, "cannot read the %s %s: %s", what, path, file_problem());
+		text_addf(
+		    why, "cannot read the %s %s: %s%s", what, path, file_problem(), file_remedy());
 		return false;
 	}
 	bool read = input_read_descriptor(fd, path, what, out, why);

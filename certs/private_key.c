@@ -83,79 +83,133 @@ static int no_passphrase(char *room, int size, int writing, void *context)
 }
 
 // Why there is no key.
-struct objection {
-	bool is_encrypted;
-	bool is_unknown; // of a kind that BoringSSL does not know
+enum objection {
+	OBJECTION_no_key,
+	OBJECTION_encrypted,
+	OBJECTION_pkcs12,
+	OBJECTION_openssh,
+	OBJECTION_unknown, // of a kind that BoringSSL does not know
+	OBJECTION_damaged,
 };
 
-static bool is_of_unknown_kind(uint32_t error)
+// What is said of it: the path stands between the first two, and once more, as a word of
+// the shell's, between the other two, where there is a fourth.
+static const struct {
+	const char *before, *after, *end;
+} sayings[] = {
+    [OBJECTION_no_key] = {"",
+        " holds no private key (-----BEGIN PRIVATE KEY-----); name the file that was written "
+        "together with the request"},
+    [OBJECTION_encrypted] = {"the private key ",
+        " is encrypted; take the passphrase off (openssl pkey -in ",
+        " -out NEW.key) and keep the file readable by root only"},
+    [OBJECTION_pkcs12] = {"",
+        " is a PKCS #12 file (.p12, .pfx); take the key out first (openssl pkcs12 -in ",
+        " -nocerts -nodes -out NEW.key) and keep that readable by root only"},
+    [OBJECTION_openssh] = {"the private key ",
+        " is in OpenSSH's own form, which popgate does not read; change a copy of it (cp ",
+        " NEW.key && ssh-keygen -p -N '' -m PKCS8 -f NEW.key) and keep that readable by root "
+        "only"},
+    [OBJECTION_unknown] = {"the private key ",
+        " is of a kind that popgate does not know; get a certificate with a key of p256 or "
+        "rsa-2048: popgate cert request"},
+    [OBJECTION_damaged] = {"the private key ",
+        " is cut off or damaged; take it from a backup, or get a certificate with a new one: "
+        "popgate cert request"},
+};
+
+static void object(enum objection objection, const char *path, struct text *why)
 {
-	int lib = ERR_GET_LIB(error), reason = ERR_GET_REASON(error);
-	return (lib == ERR_LIB_EVP && reason == EVP_R_UNSUPPORTED_ALGORITHM) ||
-	       (lib == ERR_LIB_EC && reason == EC_R_UNKNOWN_GROUP);
+	text_addf(why, "%s%s%s", sayings[objection].before, path, sayings[objection].after);
+	if (!sayings[objection].end)
+		return;
+	text_add_shell_word(why, str_of(path));
+	text_add(why, str_of(sayings[objection].end));
 }
+
+// What BoringSSL says of keys that are whole.
+static const struct {
+	int lib, reason;
+	enum objection objection;
+} errors[] = {
+    {ERR_LIB_EVP, EVP_R_UNSUPPORTED_ALGORITHM, OBJECTION_unknown},
+    {ERR_LIB_EC, EC_R_UNKNOWN_GROUP, OBJECTION_unknown},
+    {ERR_LIB_PEM, PEM_R_UNSUPPORTED_ENCRYPTION, OBJECTION_encrypted},
+};
 
 // Empties BoringSSL's queue of errors.
-static bool was_unknown(void)
+static void take_errors(enum objection *out)
 {
-	bool was = false;
 	uint32_t error;
 	while ((error = ERR_get_error()))
-		was |= is_of_unknown_kind(error);
-	return was;
+		for (size_t i = 0; i < sizeof(errors) / sizeof(errors[0]); i++)
+			if (ERR_GET_LIB(error) == errors[i].lib &&
+			    ERR_GET_REASON(error) == errors[i].reason)
+				*out = errors[i].objection;
 }
 
-static EVP_PKEY *read_key(struct str file, struct objection *out)
+static BIO *bio_of(struct str bytes)
 {
-	struct str bytes = pem_skip_mark(file);
-	const uint8_t *at = (const uint8_t *)bytes.at;
 	BIO *bio = BIO_new_mem_buf(bytes.at, (int)bytes.len);
 	BUG_ON(!bio);
-	EVP_PKEY *key = PEM_read_bio_PrivateKey(bio, NULL, no_passphrase, &out->is_encrypted);
-	out->is_unknown = was_unknown();
-	if (!key && !out->is_encrypted)
+	return bio;
+}
+
+static EVP_PKEY *read_key(struct str bytes, enum objection *out)
+{
+	const uint8_t *at = (const uint8_t *)bytes.at;
+	bool is_asked = false;
+	BIO *bio = bio_of(bytes);
+	EVP_PKEY *key = PEM_read_bio_PrivateKey(bio, NULL, no_passphrase, &is_asked);
+	take_errors(out);
+	if (!key && !is_asked)
 		key = d2i_AutoPrivateKey(NULL, &at, (long)bytes.len);
-	out->is_encrypted |= !key && der_is_encrypted_key(bytes);
+	take_errors(out);
+	if (is_asked)
+		*out = OBJECTION_encrypted;
 	BIO_free(bio);
-	out->is_unknown |= was_unknown();
 	return key;
 }
 
-static void refuse_encrypted(const char *path, struct text *why)
+// In their older form (RFC 5915): where any key may come, BoringSSL forgets what it said of one.
+static void read_ec_key(struct str bytes, enum objection *out)
 {
-	text_addf(why,
-	    "the private key %s is encrypted; take the passphrase off (openssl pkey -in ", path);
-	text_add_shell_word(why, str_of(path));
-	text_add(why, STR(" -out NEW.key) and keep the file readable by root only"));
+	bool is_asked = false;
+	uint8_t *der = NULL;
+	long len;
+	BIO *bio = bio_of(bytes);
+	if (PEM_bytes_read_bio(
+	        &der, &len, NULL, PEM_STRING_ECPRIVATEKEY, bio, no_passphrase, &is_asked)) {
+		const uint8_t *at = der;
+		EC_KEY_free(d2i_ECPrivateKey(NULL, &at, len));
+	}
+	take_errors(out);
+	OPENSSL_free(der);
+	BIO_free(bio);
 }
 
-static void refuse_pkcs12(const char *path, struct text *why)
+// Looks closer at what is no key, for the reason.
+static enum objection judge(struct str bytes, enum objection heard)
 {
-	text_addf(why,
-	    "%s is a PKCS #12 file (.p12, .pfx); take the key out first (openssl pkcs12 -in ",
-	    path);
-	text_add_shell_word(why, str_of(path));
-	text_add(why, STR(" -nocerts -nodes -out NEW.key) and keep that readable by root only"));
+	if (heard == OBJECTION_encrypted || der_is_encrypted_key(bytes))
+		return OBJECTION_encrypted;
+	if (der_is_pkcs12(bytes))
+		return OBJECTION_pkcs12;
+	if (str_has_nocase(bytes, STR("-----BEGIN OPENSSH PRIVATE KEY-----")))
+		return OBJECTION_openssh;
+	read_ec_key(bytes, &heard);
+	bool is_damaged =
+	    heard == OBJECTION_no_key && str_has_nocase(bytes, STR(" PRIVATE KEY-----"));
+	return is_damaged ? OBJECTION_damaged : heard;
 }
 
-static EVP_PKEY *take_key(struct str bytes, const char *path, struct text *why)
+static EVP_PKEY *take_key(struct str file, const char *path, struct text *why)
 {
-	struct objection objection = {.is_encrypted = false};
-	EVP_PKEY *key = read_key(bytes, &objection);
-	if (!key && objection.is_encrypted)
-		refuse_encrypted(path, why);
-	else if (!key && der_is_pkcs12(bytes))
-		refuse_pkcs12(path, why);
-	else if (!key && objection.is_unknown)
-		text_addf(why,
-		    "the private key %s is of a kind that popgate does not know; get a "
-		    "certificate with a key of p256 or rsa-2048: popgate cert request",
-		    path);
-	else if (!key)
-		text_addf(why,
-		    "%s holds no private key (-----BEGIN PRIVATE KEY-----); name the file "
-		    "that was written together with the request",
-		    path);
+	struct str bytes = pem_skip_mark(file);
+	enum objection heard = OBJECTION_no_key;
+	EVP_PKEY *key = read_key(bytes, &heard);
+	if (!key)
+		object(judge(bytes, heard), path, why);
 	return key;
 }
 

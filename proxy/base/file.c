@@ -32,6 +32,25 @@ const char *file_problem(void)
 	return errno == NOT_ORDINARY ? "it is no ordinary file" : strerror(errno);
 }
 
+static const struct {
+	int error;
+	const char *remedy;
+} remedies[] = {
+    {ENOENT, "; see whether its name is right"},
+    {ENOTDIR, "; see whether its name is right"},
+    {EACCES, "; do it as root, or let this user read it"},
+    {EISDIR, "; name an ordinary file"},
+    {NOT_ORDINARY, "; name an ordinary file"},
+};
+
+const char *file_remedy(void)
+{
+	for (size_t i = 0; i < sizeof(remedies) / sizeof(remedies[0]); i++)
+		if (errno == remedies[i].error)
+			return remedies[i].remedy;
+	return "";
+}
+
 bool file_is_private(FILE *file, const char *path, struct text *why)
 {
 	struct stat status;

@@ -18,6 +18,9 @@ int file_open_descriptor(const char *path);
 // What errno says after file_open, for people.
 const char *file_problem(void);
 
+// What helps then, to stand behind it: "; do so", or "" where we know nothing.
+const char *file_remedy(void);
+
 // For files of keys: whether nobody but the owner, who is root or we, can read or
 // write it.  False with the reason in *why.
 __attribute__((warn_unused_result)) bool file_is_private(

@@ -270,8 +270,8 @@ struct config *config_load(const char *path, struct problems *problems)
 	errno = file ? 0 : errno;
 	size_t len = file ? fread(room, 1, SYNTAX_SIZE_MAX + 1, file) : 0;
 	if (!file || ferror(file))
-		problems_add(
-		    problems, path, (struct place){0}, "cannot be read: %s", file_problem());
+		problems_add(problems, path, (struct place){0}, "cannot be read: %s%s",
+		    file_problem(), file_remedy());
 	else
 		config = config_load_text(path, (struct str){room, len}, problems);
 	if (file)

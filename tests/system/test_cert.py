@@ -532,7 +532,9 @@ def test_a_key_of_another_certificate_is_not_installed(place: Place) -> None:
 
 def wrong_files(place: Place) -> dict[str, tuple[str, str, str]]:
     """What is given as --chain and --key, and the words of the refusal."""
-    files = {"half.pem": place.issuer.text("leaf")[:400], "empty.pem": "", "text.pem": "a certificate\n"}
+    files = {"half.pem": place.issuer.text("leaf")[:400], "empty.pem": "", "text.pem": "a certificate\n",
+             "cut.key": (place.folder / "leaf.key").read_text()[:-80],
+             "ssh.key": "-----BEGIN OPENSSH PRIVATE KEY-----\nAAAA\n-----END OPENSSH PRIVATE KEY-----\n"}
     for name, text in files.items():
         (place.folder / name).write_text(text)
     openssl("pkey", "-in", "leaf.key", "-aes256", "-passout", "pass:x", "-out", "sealed.key", cwd=place.folder)
@@ -543,21 +545,34 @@ def wrong_files(place: Place) -> dict[str, tuple[str, str, str]]:
     openssl("pkey", "-in", "leaf.key", "-pubout", "-out", "public.pem", cwd=place.folder)
     openssl("req", "-x509", *key_options("secp256k1"), "-nodes", "-subj", "/CN=x", "-keyout", "koblitz.key", "-out",
             "koblitz.pem", cwd=place.folder)
+    openssl("ec", "-in", "koblitz.key", "-out", "old-koblitz.key", cwd=place.folder)
+    openssl("pkey", "-in", "leaf.key", "-traditional", "-camellia256", "-passout", "pass:x", "-out", "camellia.key",
+            cwd=place.folder)
+    os.mkfifo(place.folder / "pipe")
     openssl("genpkey", "-algorithm", "RSA-PSS", "-out", "pss.key", cwd=place.folder)
     return {
         "a public key": ("public.pem", "leaf.key", "from public.pem: it is a public key; name the file of the certif"),
         "curve": ("koblitz.pem", "koblitz.key", "the private key koblitz.key is of a kind that popgate does not know;"),
         "RSA-PSS": ("leaf.pem", "pss.key", "the private key pss.key is of a kind that popgate does not know; get a"),
-        "absent": ("no.pem", "leaf.key", "cannot read the certificate no.pem: No such file or directory"),
-        "folder": (".", "leaf.key", "cannot read the certificate .: Is a directory"),
+        "absent": ("no.pem", "leaf.key", "cannot read the certificate no.pem: No such file or directory; see whether "
+                   "its name is right"),
+        "folder": (".", "leaf.key", "cannot read the certificate .: Is a directory; name an ordinary file"),
+        "pipe": ("pipe", "leaf.key", "cannot read the certificate pipe: it is no ordinary file; name an ordinary file"),
         "half": ("half.pem", "leaf.key", "from half.pem: a block of it is damaged or cut off; fetch the file again"),
-        "empty": ("empty.pem", "leaf.key", "the certificate empty.pem is empty"),
+        "empty": ("empty.pem", "leaf.key", "the certificate empty.pem is empty; name the right file"),
         "text": ("text.pem", "leaf.key", "from text.pem: it holds no certificate (-----BEGIN CERTIFICATE-----)"),
         "a request": (str(place.issuer.path("leaf.csr")), "leaf.key", "it is a request for a certificate"),
         "a key": ("leaf.key", "leaf.key", "it is a private key; name the file of the certificate"),
         "PKCS #12": ("leaf.p12", "leaf.key", "it is a PKCS #12 file (.p12, .pfx); take it apart first"),
         "no key": ("leaf.pem", "leaf.pem", "leaf.pem holds no private key (-----BEGIN PRIVATE KEY-----)"),
-        "absent key": ("leaf.pem", "no.key", "cannot read the private key no.key: No such file or directory"),
+        "absent key": ("leaf.pem", "no.key", "cannot read the private key no.key: No such file or directory; see "
+                       "whether its name is right"),
+        "cut off key": ("leaf.pem", "cut.key", "the private key cut.key is cut off or damaged; take it from a backup"),
+        "OpenSSH": ("leaf.pem", "ssh.key", "the private key ssh.key is in OpenSSH's own form, which popgate does not "
+                    "read; change a copy of it (cp ssh.key NEW.key && ssh-keygen -p -N '' -m PKCS8 -f NEW.key)"),
+        "Camellia": ("leaf.pem", "camellia.key", "the private key camellia.key is encrypted; take the passphrase off"),
+        "old curve": ("koblitz.pem", "old-koblitz.key", "the private key old-koblitz.key is of a kind that popgate "
+                      "does not know; get a certificate"),
         "PKCS #12 as key": ("leaf.pem", "leaf.p12", "leaf.p12 is a PKCS #12 file (.p12, .pfx); take the key out first"),
         "sealed DER": ("leaf.pem", "sealed.der", "the private key sealed.der is encrypted; take the passphrase off"),
         "certificate as key": ("leaf.pem", der(place, "leaf"), "leaf.der holds no private key"),
@@ -918,7 +933,8 @@ def test_who_may_not_read_the_key_is_told_of_no_way_back(certificates: Certifica
     file.write_text(json.dumps({**site(certificates, 1, key_isolation="off"), "certificates": {
         "site": {"chain": str(place.chain), "key": str(place.key)}}}))
     said = as_nobody(["check", "-c", str(file)], place.folder).stderr
-    assert said.endswith(f"cannot read the private key {place.key}: Permission denied\n")
+    assert said.endswith(f"cannot read the private key {place.key}: Permission denied; do it as root, or let "
+                         "this user read it\n")
 
 
 def test_when_the_second_file_does_not_come_the_first_goes_back(place: Place) -> None:

@@ -214,7 +214,7 @@ def spoil_chain(place: Place, pairs: list[Pair]) -> str:
 
 def empty_key(place: Place, _pairs: list[Pair]) -> str:
     place.key.write_text("")
-    return f"the private key {place.key} is empty"
+    return f"the private key {place.key} is empty; name the right file"
 
 
 def half_a_chain(place: Place, pairs: list[Pair]) -> str:
@@ -226,7 +226,7 @@ def half_a_chain(place: Place, pairs: list[Pair]) -> str:
 
 def no_file(place: Place, _pairs: list[Pair]) -> str:
     place.chain.unlink()
-    return f"cannot read the certificate {place.chain}: No such file or directory"
+    return f"cannot read the certificate {place.chain}: No such file or directory; see whether its name is right"
 
 
 def a_folder(place: Place, _pairs: list[Pair]) -> str:

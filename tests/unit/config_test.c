@@ -738,11 +738,12 @@ static void test_files(void **state)
 	(void)state;
 	problems_init(&problems);
 	assert_null(config_load("no/such/file", &problems));
-	assert_string_equal(
-	    problems.room, "no/such/file: cannot be read: No such file or directory\n");
+	assert_string_equal(problems.room, "no/such/file: cannot be read: No such file or "
+	                                   "directory; see whether its name is right\n");
 	problems_init(&problems);
 	assert_null(config_load("/", &problems));
-	assert_string_equal(problems.room, "/: cannot be read: Is a directory\n");
+	assert_string_equal(
+	    problems.room, "/: cannot be read: Is a directory; name an ordinary file\n");
 	FILE *file = tmpfile();
 	fputs(example, file);
 	fflush(file);
