@@ -7,6 +7,7 @@
 #include <openssl/x509v3.h>
 
 #include "certs/bundle.h"
+#include "certs/subject.h"
 #include "proxy/base/die.h"
 
 struct authorities {
@@ -38,15 +39,21 @@ void authorities_free(struct authorities **authorities)
 	*authorities = NULL;
 }
 
-bool authorities_have_issued(const struct authorities *authorities, struct x509_st *certificate)
+// All are tried: two authorities of one name may have two keys, and a certificate need not
+// say by which of them it is signed.
+struct x509_st *authorities_find_issuer(
+    const struct authorities *authorities, struct x509_st *certificate, int64_t now)
 {
-	X509_STORE_CTX *ctx = X509_STORE_CTX_new();
-	X509 *issuer = NULL;
-	BUG_ON(!ctx || !X509_STORE_CTX_init(ctx, authorities->store, certificate, NULL));
-	bool found = X509_STORE_CTX_get1_issuer(&issuer, ctx, certificate) == 1;
-	X509_free(issuer);
-	X509_STORE_CTX_free(ctx);
-	ERR_clear_error();
+	STACK_OF(X509_OBJECT) *all = X509_STORE_get0_objects(authorities->store);
+	X509 *found = NULL;
+	for (size_t i = 0; i < sk_X509_OBJECT_num(all); i++) {
+		X509 *one = X509_OBJECT_get0_X509(sk_X509_OBJECT_value(all, i));
+		if (!one || !subject_is_issued_by(certificate, one))
+			continue;
+		if (subject_is_valid(one, now))
+			return one;
+		found = one;
+	}
 	return found;
 }
 

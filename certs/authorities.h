@@ -17,8 +17,11 @@ struct authorities;
 struct authorities *authorities_load(const char *path, struct text *why);
 void authorities_free(struct authorities **authorities);
 
-// Whether one of them, as far as its name and key tell, has issued the certificate.
-bool authorities_have_issued(const struct authorities *authorities, struct x509_st *certificate);
+// Which of them has issued the certificate, by its signature too; NULL: none.  It is theirs.
+// Where several have, as with an authority that was renewed for the same key, one that is
+// valid now goes before; clients refuse one that is not, so callers ask for its time.
+struct x509_st *authorities_find_issuer(
+    const struct authorities *authorities, struct x509_st *certificate, int64_t now);
 
 // What verification as a client does it says, but for dates, which others judge:
 // X509_V_OK or an error of BoringSSL's, and which certificate it is about.

@@ -16,12 +16,18 @@ size_t chain_find_leaf(const struct bundle *bundle, const struct evp_pkey_st *ke
 	return i;
 }
 
-bool chain_has(const struct chain *chain, struct x509_st *certificate)
+bool chain_shows(const struct chain *chain, struct x509_st *certificate)
 {
 	for (size_t i = 0; i < chain->num; i++)
 		if (X509_cmp(chain->at[i], certificate) == 0)
 			return true;
-	return chain->root && X509_cmp(chain->root, certificate) == 0;
+	return false;
+}
+
+bool chain_has(const struct chain *chain, struct x509_st *certificate)
+{
+	return chain_shows(chain, certificate) ||
+	       (chain->root && X509_cmp(chain->root, certificate) == 0);
 }
 
 // One that goes on is better than a root: an authority that is new may be vouched for
@@ -67,12 +73,6 @@ struct search {
 
 _Static_assert(BUNDLE_MAX <= 64, "a bit for each certificate");
 
-static bool is_valid(const struct search *search, struct x509_st *certificate)
-{
-	return search->now >= subject_time(X509_get0_notBefore(certificate)) &&
-	       search->now <= subject_time(X509_get0_notAfter(certificate));
-}
-
 // Also in another certificate: going round would lead nowhere else.
 static bool has_subject(const struct chain *chain, struct x509_st *certificate)
 {
@@ -89,7 +89,7 @@ static bool may_follow(const struct search *search, size_t index, struct x509_st
 {
 	struct x509_st *next = search->bundle->at[index];
 	return !(search->tried & UINT64_C(1) << index) && !has_subject(search->chain, next) &&
-	       is_valid(search, next) && subject_is_issued_by(last, next);
+	       subject_is_valid(next, search->now) && subject_is_issued_by(last, next);
 }
 
 // Which of the bundle stands behind the last one, and vouches for itself or not; NULL: none.
@@ -105,14 +105,22 @@ static struct x509_st *next_of(struct search *search, struct x509_st *last, bool
 	return NULL;
 }
 
+// By an authority that clients know and still believe.
+static bool is_issued_by_known(const struct search *search, struct x509_st *last)
+{
+	struct x509_st *issuer =
+	    search->authorities ? authorities_find_issuer(search->authorities, last, search->now)
+	                        : NULL;
+	return issuer && subject_is_valid(issuer, search->now);
+}
+
 // What a certificate is behind which nothing goes on.
 static bool ends_well(struct search *search, struct x509_st *last)
 {
 	if (subject_is_self_signed(last))
 		return true;
 	search->chain->root = next_of(search, last, true);
-	return search->chain->root ||
-	       (search->authorities && authorities_have_issued(search->authorities, last));
+	return search->chain->root || is_issued_by_known(search, last);
 }
 
 // Depth first: one that leads nowhere is taken off again.

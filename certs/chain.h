@@ -26,13 +26,16 @@ void chain_build(const struct bundle *bundle, struct x509_st *leaf, struct chain
 struct authorities;
 
 // A chain from this leaf, valid now but for the leaf itself, that clients believe: whose last
-// one a known authority has issued, or one in the bundle that vouches for itself.  It goes on
-// for as long as that leads there: what is put beside for older clients, who know another
-// authority, is passed over where nobody knows that.  False when there is no such chain.
+// one a known authority that is valid too has issued, or one in the bundle that vouches for itself.
+// It goes on for as long as that leads there: what is put beside for older clients, who know
+// another authority, is passed over where nobody knows that.  False when there is no such chain.
 __attribute__((warn_unused_result)) bool chain_find(const struct bundle *bundle,
     struct x509_st *leaf, const struct authorities *authorities, int64_t now, struct chain *out);
 
-// Whether the same certificate stands in the chain, or is its root.
+// Whether the same certificate stands in the chain; the root does not, which clients have.
+bool chain_shows(const struct chain *chain, struct x509_st *certificate);
+
+// Whether it stands there, or is its root.
 bool chain_has(const struct chain *chain, struct x509_st *certificate);
 
 #endif

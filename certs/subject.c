@@ -24,6 +24,12 @@ int64_t subject_time(const struct asn1_string_st *at)
 	return sound ? (int64_t)days * DAY + seconds : INT64_MIN / 2;
 }
 
+bool subject_is_valid(const struct x509_st *certificate, int64_t now)
+{
+	return now >= subject_time(X509_get0_notBefore(certificate)) &&
+	       now <= subject_time(X509_get0_notAfter(certificate));
+}
+
 static X509 *parse(struct str der, size_t *out_len)
 {
 	const uint8_t *at = (const uint8_t *)der.at;

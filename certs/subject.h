@@ -39,6 +39,9 @@ void subject_print_key(const struct evp_pkey_st *key, struct text *out);
 // it does not say.
 void subject_print_issuer_url(const struct x509_st *certificate, struct text *out);
 
+// Whether now, in seconds since 1970, is within its time.
+bool subject_is_valid(const struct x509_st *certificate, int64_t now);
+
 // Its subject is its issuer, and its own key has signed it.
 bool subject_is_self_signed(struct x509_st *certificate);
 

@@ -467,6 +467,36 @@ def test_a_given_certificate_that_does_not_count_is_told_why(scratch: Path, work
         assert f"the certificate of CN={missing} is missing" in said and told + words in said, given
 
 
+def with_last_byte_flipped(place: Place, name: str) -> str:
+    """Which is the signature's; what is in the certificate stays."""
+    damaged = bytearray((place.folder / der(place, name)).read_bytes())
+    damaged[-1] ^= 1
+    (place.folder / "damaged.der").write_bytes(damaged)
+    return "damaged.der"
+
+
+def test_an_authority_that_clients_would_not_believe_is_none(scratch: Path, workdir: Path) -> None:
+    made = Issuer(scratch / "unbelieved")
+    made.make("over", replace(AUTHORITY, subject="/CN=over", start=-90, end=-1), by="over")
+    made.make("twin", AUTHORITY, by="twin")
+    place = Place(workdir, made)
+    for name in ("root", "over", "twin", "intermediate"):
+        shutil.copy(made.path(f"{name}.pem"), workdir)
+    missing = "the certificate of CN={} is missing, who has issued CN={}"
+    place.issue("leaf", by="over")
+    for given in (("leaf.pem",), ("leaf.pem", "over.pem")):
+        said = place.refuse(*given, key="leaf.key", more=("--ca", "over.pem"))
+        assert missing.format("over", "localhost") in said
+    place.issue("leaf", by="root")
+    said = place.refuse("leaf.pem", key="leaf.key", more=("--ca", "twin.pem"))
+    assert missing.format("popgate test root", "localhost") in said
+    (workdir / "both.pem").write_text(made.text("twin", "root"))
+    place.install("leaf.pem", key="leaf.key", more=("--ca", "both.pem"))
+    place.issue("leaf")
+    said = place.refuse("leaf.pem", with_last_byte_flipped(place, "intermediate"), key="leaf.key", more=("--ca", "root.pem"))
+    assert missing.format("popgate test root", "popgate test intermediate") in said
+
+
 @pytest.fixture(scope="session")
 def crossed(scratch: Path) -> Issuer:
     """Its root is vouched for by an older one too, now and, until some days ago, in another certificate.

@@ -114,23 +114,29 @@ static void test_orders(void **state)
 	}
 }
 
-// Clients know these: "bb cc"; NULL for nobody.
-static struct authorities *authorities_of(const char *pairs)
+// Clients know these.  The bundle is done with then.
+static struct authorities *know(struct bundle *bundle)
 {
 	char path[] = "/tmp/popgate-chain-test-XXXXXX", room[256];
 	struct text why = TEXT(room);
-	struct bundle bundle;
 	FILE *file = fdopen(mkstemp(path), "w");
 	assert_non_null(file);
-	fill(&bundle, pairs);
-	for (size_t i = 0; i < bundle.num; i++)
-		assert_true(PEM_write_X509(file, bundle.at[i]));
+	for (size_t i = 0; i < bundle->num; i++)
+		assert_true(PEM_write_X509(file, bundle->at[i]));
 	fclose(file);
 	struct authorities *authorities = authorities_load(path, &why);
 	assert_non_null(authorities);
 	unlink(path);
-	bundle_done(&bundle);
+	bundle_done(bundle);
 	return authorities;
+}
+
+// "bb cc"; NULL for nobody.
+static struct authorities *authorities_of(const char *pairs)
+{
+	struct bundle bundle;
+	fill(&bundle, pairs);
+	return know(&bundle);
 }
 
 static const struct {
@@ -153,6 +159,11 @@ static const struct {
     {"ab bc cb bd", "dd", "ab bd | "},
     {"aB", "bb", "aB | "}, // the leaf is judged elsewhere
     {"ab bB", NULL, ""},
+    {"ab", "bB", ""}, // nor does a known one count that has expired
+    {"ab bB", "bB", ""},
+    {"ab", "bB bb", "ab | "}, // but where it was renewed
+    {"ab", "bb bB", "ab | "},
+    {"ab bc", "bB cc", "ab bc | "},
 };
 
 static void test_believed(void **state)
@@ -191,18 +202,46 @@ static void test_tangle_ends(void **state)
 	bundle_done(&bundle);
 }
 
+static void give_key(X509 *root, char key)
+{
+	assert_true(X509_set_pubkey(root, key_of(key)));
+	assert_true(X509_sign(root, key_of(key), EVP_sha256()));
+}
+
 static void test_same_name_other_key(void **state)
 {
 	(void)state;
 	struct bundle bundle;
 	struct chain chain;
 	fill(&bundle, "ab bb");
-	X509_set_pubkey(bundle.at[1], key_of('c')); // called b, but has not signed a
-	assert_true(X509_sign(bundle.at[1], key_of('c'), EVP_sha256()));
+	give_key(bundle.at[1], 'c'); // called b, but has not signed a
 	chain_build(&bundle, bundle.at[0], &chain);
 	assert_int_equal(chain.num, 1);
 	assert_null(chain.root);
 	bundle_done(&bundle);
+}
+
+// Of two known ones the order is the store's, so that either is tried first in one of the rows.
+static void test_known_name_other_key(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *known, *keys;
+		bool believed;
+	} known[] = {{"bb", "c", false}, {"bb bb", "cb", true}, {"bb bb", "bc", true}};
+	for (size_t i = 0; i < NUM(known); i++) {
+		struct bundle bundle, others;
+		struct chain chain;
+		fill(&bundle, "ab");
+		fill(&others, known[i].known);
+		for (size_t k = 0; k < others.num; k++)
+			give_key(others.at[k], known[i].keys[k]);
+		struct authorities *authorities = know(&others);
+		assert_int_equal(chain_find(&bundle, bundle.at[0], authorities, time(NULL), &chain),
+		    known[i].believed);
+		authorities_free(&authorities);
+		bundle_done(&bundle);
+	}
 }
 
 static void test_longest(void **state)
@@ -238,6 +277,7 @@ int main(void)
 	    cmocka_unit_test(test_believed),
 	    cmocka_unit_test(test_tangle_ends),
 	    cmocka_unit_test(test_same_name_other_key),
+	    cmocka_unit_test(test_known_name_other_key),
 	    cmocka_unit_test(test_longest),
 	};
 	return cmocka_run_group_tests(tests, NULL, free_keys);
