@@ -38,6 +38,7 @@ struct surveying {
 	struct authorities *authorities;
 	X509 *leaf; // the bundle's
 	struct chain chain;
+	X509 *authority; // which vouches for the chain, and is not of it; NULL: not known
 };
 
 typedef void check_fn(struct surveying *s);
@@ -159,21 +160,28 @@ static enum finding_token judge_key(const EVP_PKEY *key)
 	                               : FINDINGS;
 }
 
-// Clients ask the same of the keys of issuers.
-static void check_key(struct surveying *s)
+static void check_key_of(struct surveying *s, X509 *certificate)
 {
-	for (size_t i = 0; i < s->chain.num; i++) {
-		char room[64];
-		struct text text = TEXT(room);
-		EVP_PKEY *key = X509_get_pubkey(s->chain.at[i]);
-		enum finding_token token = key ? judge_key(key) : FINDING_key_uncommon;
-		subject_print_key(key, &text);
-		if (token != FINDINGS)
-			survey_add(
-			    s->survey, token, "%s, of %s", room, subject_of(s->chain.at[i]).at);
-		EVP_PKEY_free(key);
-	}
+	char room[64];
+	struct text text = TEXT(room);
+	EVP_PKEY *key = X509_get_pubkey(certificate);
+	enum finding_token token = key ? judge_key(key) : FINDING_key_uncommon;
+	if (token == FINDING_key_weak && certificate != s->leaf)
+		token = FINDING_issuer_key_weak;
+	subject_print_key(key, &text);
+	if (token != FINDINGS)
+		survey_add(s->survey, token, "%s, of %s", room, subject_of(certificate).at);
+	EVP_PKEY_free(key);
 	ERR_clear_error();
+}
+
+// Clients ask the same of the keys of issuers, up to the one that they know.
+static void check_keys(struct surveying *s)
+{
+	for (size_t i = 0; i < s->chain.num; i++)
+		check_key_of(s, s->chain.at[i]);
+	if (s->authority)
+		check_key_of(s, s->authority);
 }
 
 // ---- times --------------------------------------------------------------
@@ -191,15 +199,20 @@ static void check_times(struct surveying *s)
 		    (int)((until - now) / DAY), time_of(until).at);
 }
 
+static void check_time_of(struct surveying *s, const X509 *issuer, enum finding_token token)
+{
+	if (!subject_is_valid(issuer, s->question->now))
+		survey_add(s->survey, token, "%s, from %s to %s", subject_of(issuer).at,
+		    time_of(subject_time(X509_get0_notBefore(issuer))).at,
+		    time_of(subject_time(X509_get0_notAfter(issuer))).at);
+}
+
 static void check_issuer_times(struct surveying *s)
 {
-	for (size_t i = 1; i < s->chain.num; i++) {
-		int64_t from = subject_time(X509_get0_notBefore(s->chain.at[i]));
-		int64_t until = subject_time(X509_get0_notAfter(s->chain.at[i]));
-		if (s->question->now < from || s->question->now > until)
-			survey_add(s->survey, FINDING_issuer_out_of_time, "%s, from %s to %s",
-			    subject_of(s->chain.at[i]).at, time_of(from).at, time_of(until).at);
-	}
+	for (size_t i = 1; i < s->chain.num; i++)
+		check_time_of(s, s->chain.at[i], FINDING_issuer_out_of_time);
+	if (s->authority)
+		check_time_of(s, s->authority, FINDING_authority_out_of_time);
 }
 
 // The limits count from notBefore to notAfter, both included.
@@ -385,8 +398,18 @@ static void check_names(struct surveying *s)
 // ---- all of it ----------------------------------------------------------
 
 static check_fn *const checks[] = {check_key_mismatch, check_taken, check_key_exposed,
-    check_key_replaceable, check_key, check_times, check_lifetime, check_issuer_times, check_trust,
+    check_key_replaceable, check_keys, check_times, check_lifetime, check_issuer_times, check_trust,
     check_order, check_signatures, check_needless, check_purpose, check_staple, check_names};
+
+// Clients go up the chain only as far as to the first that they know.
+static void find_authority(struct surveying *s)
+{
+	for (size_t i = 0; i < s->chain.num && !s->authority; i++)
+		s->authority =
+		    authorities_find_issuer(s->authorities, s->chain.at[i], s->question->now);
+	if (s->authority && chain_shows(&s->chain, s->authority))
+		s->authority = NULL;
+}
 
 // Where the key's certificate is not the first, it is judged all the same.
 static bool load(struct surveying *s, struct text *why)
@@ -402,6 +425,7 @@ static bool load(struct surveying *s, struct text *why)
 	size_t index = s->key ? chain_find_leaf(&s->bundle, s->key) : 0;
 	s->leaf = s->bundle.at[index < s->bundle.num ? index : 0];
 	chain_build(&s->bundle, s->leaf, &s->chain);
+	find_authority(s);
 	return true;
 }
 

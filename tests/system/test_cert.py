@@ -1028,6 +1028,7 @@ class Flaw:
     refused: bool | None = True  # by curl; None: it depends on the client
     chain: tuple[str, ...] = ("flawed", "intermediate")
     by: str = "intermediate"
+    known: str = "root"  # the authority that clients know
 
 
 GOOD = Kind()
@@ -1054,6 +1055,14 @@ FLAWS = {
     "weak key": Flaw(replace(GOOD, key="rsa:1024"), ["key_weak"]),
     "SHA-1": Flaw(replace(GOOD, digest="sha1"), ["signature_weak"]),
     "old intermediate": Flaw(GOOD, ["issuer_out_of_time"], by="old", chain=("flawed", "old")),
+    "old root": Flaw(GOOD, ["authority_out_of_time"], by="over", chain=("flawed",), known="over"),
+    "old root too": Flaw(GOOD, ["authority_out_of_time", "root_in_chain"], by="over", chain=("flawed", "over"),
+                         known="over"),
+    "early root": Flaw(GOOD, ["authority_out_of_time"], by="early", chain=("flawed",), known="early"),
+    "renewed root": Flaw(GOOD, [], False, by="again", chain=("flawed",), known="both"),
+    "weak root": Flaw(GOOD, ["issuer_key_weak"], by="weak", chain=("flawed",), known="weak"),
+    "weak root too": Flaw(GOOD, ["issuer_key_weak", "root_in_chain"], by="weak", chain=("flawed", "weak"), known="weak"),
+    "weak intermediate": Flaw(GOOD, ["issuer_key_weak"], by="small", chain=("flawed", "small")),
     "authority": Flaw(GOOD.saying(basicConstraints="CA:TRUE", keyUsage="digitalSignature,keyCertSign"),
                       ["leaf_is_authority"], None),
     "for clients": Flaw(GOOD.saying(extendedKeyUsage="clientAuth"), ["not_for_servers"]),
@@ -1069,10 +1078,18 @@ FLAWS = {
 
 @pytest.fixture(scope="session")
 def flaws(scratch: Path) -> Issuer:
-    """An issuer with others beside: a stranger, an old intermediate, and a server's certificate."""
+    """An issuer with others beside: a stranger, old and weak ones, and a server's certificate."""
     made = Issuer(scratch / "flaws")
     made.make("stranger", replace(AUTHORITY, subject="/CN=stranger"), by="stranger")
     made.make("old", replace(INTERMEDIATE, subject="/CN=old intermediate", start=-90, end=-1), by="root")
+    for name, kind in (("over", replace(AUTHORITY, start=-90, end=-1)), ("early", replace(AUTHORITY, start=1)),
+                       ("again", AUTHORITY), ("weak", replace(AUTHORITY, key="rsa:1024"))):
+        made.make(name, replace(kind, subject=f"/CN={name} root"), by=name)
+    for name in ("csr", "key"):
+        shutil.copy(made.path(f"again.{name}"), made.path(f"before.{name}"))
+    made.issue("before", replace(AUTHORITY, subject="/CN=again root", start=-90, end=-1), by="before")
+    made.path("both.pem").write_text(made.text("before", "again"))
+    made.make("small", replace(INTERMEDIATE, subject="/CN=small intermediate", key="rsa:1024"), by="root")
     made.make("constrained", replace(INTERMEDIATE, subject="/CN=constrained").saying(
         nameConstraints="critical,permitted;DNS:example.org"), by="root")
     made.make("leaf", Kind("/CN=leaf"))
@@ -1104,7 +1121,7 @@ def test_check_finds_what_a_client_complains_of(start: Callable[..., Popgate], c
     flaws.make("flawed", flaw.kind, by=flaw.by)
     (workdir / "site.pem").write_text(flaws.text(*flaw.chain))
     shutil.copy(flaws.path("flawed.key"), workdir / "site.key")
-    ca = flaws.path("root.pem")
+    ca = flaws.path(f"{flaw.known}.pem")
     status, tokens = check("--chain", "site.pem", "--key", "site.key", "--name", "localhost", "--ca", str(ca),
                            cwd=workdir)
     assert tokens == flaw.found
