@@ -65,6 +65,41 @@ void leaf_print_invalidity(const struct leaf *leaf, int64_t now, struct text *ou
 	subject_print_time(is_early ? leaf->not_before : leaf->not_after, out);
 }
 
+// Of the leaf; false when the other is none that clients need.
+static bool print_intermediate(struct str leaf, struct str issuer, struct text *out)
+{
+	X509 *below = subject_parse(leaf), *above = subject_parse(issuer);
+	bool is_needed =
+	    below && above && subject_is_issued_by(below, above) && !subject_is_self_signed(above);
+	if (is_needed) {
+		text_add(out, STR("the intermediate certificate of "));
+		subject_print_name(X509_get_subject_name(above), out);
+	}
+	X509_free(below);
+	X509_free(above);
+	return is_needed;
+}
+
+static bool read_untimely(struct str der, int64_t now, struct leaf *out)
+{
+	leaf_read(der, out);
+	if (!leaf_is_valid(out, now))
+		return true;
+	leaf_done(out);
+	*out = (struct leaf){.num_names = 0};
+	return false;
+}
+
+bool leaf_find_untimely(
+    struct str leaf, struct str issuer, int64_t now, struct leaf *out, struct text *out_what)
+{
+	if (!read_untimely(leaf, now, out))
+		return print_intermediate(leaf, issuer, out_what) &&
+		       read_untimely(issuer, now, out);
+	text_add(out_what, STR("the certificate"));
+	return true;
+}
+
 void leaf_done(struct leaf *leaf)
 {
 	for (size_t i = 0; i < leaf->num_names; i++)

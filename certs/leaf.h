@@ -33,6 +33,14 @@ bool leaf_is_valid(const struct leaf *leaf, int64_t now);
 // Of one that is not: "is valid only from ..." or "has expired on ...".
 void leaf_print_invalidity(const struct leaf *leaf, int64_t now, struct text *out);
 
+// Which of two certificates in DER clients need and is not valid now: the leaf, or the
+// intermediate one that has issued it; `issuer` may be another's, a root's, which clients have
+// themselves, or "".  Whether they need what comes behind those depends on whom they know.
+// True with that one read, and in words in *out_what: "the certificate", "the intermediate
+// certificate of CN=x"; the zero state when both are valid.  The caller's, until leaf_done.
+bool leaf_find_untimely(
+    struct str leaf, struct str issuer, int64_t now, struct leaf *out, struct text *out_what);
+
 // Reads DER.  It is the caller's, until leaf_done.
 void leaf_read(struct str der, struct leaf *out_leaf);
 void leaf_done(struct leaf *leaf);

@@ -168,19 +168,19 @@ static bool report_staples(const struct snapshot *snapshot)
 static bool report_certificate(
     const struct certificate_config *config, const struct tls_certificate *certificate)
 {
-	char room[128];
-	struct text why = TEXT(room);
-	struct leaf leaf;
+	char room[128], what_room[512];
+	struct text why = TEXT(room), what = TEXT(what_room);
+	struct leaf untimely;
 	int64_t now = time(NULL);
-	leaf_read(tls_certificate_leaf(certificate), &leaf);
-	bool is_valid = leaf_is_valid(&leaf, now);
-	leaf_print_invalidity(&leaf, now, &why);
-	leaf_done(&leaf);
-	if (!is_valid)
-		printf("certificate %s: %s %s, and clients refuse it; put a valid one there, or, "
-		       "where the clock is wrong, set it\n",
-		    config->name, config->options.chain, room);
-	return is_valid;
+	bool is_bad = leaf_find_untimely(tls_certificate_leaf(certificate),
+	    tls_certificate_issuer(certificate), now, &untimely, &what);
+	leaf_print_invalidity(&untimely, now, &why);
+	leaf_done(&untimely);
+	if (is_bad)
+		printf("certificate %s: %s in %s %s, and clients refuse it; put a valid one "
+		       "there, or, where the clock is wrong, set it\n",
+		    config->name, what_room, config->options.chain, room);
+	return !is_bad;
 }
 
 // They are served all the same, since it may be the clock that is wrong.

@@ -109,6 +109,32 @@ static void log_late(
 	log_end(&line);
 }
 
+static bool find_untimely(
+    const struct tls_certificate *certificate, int64_t now, struct leaf *out, struct text *out_what)
+{
+	return leaf_find_untimely(tls_certificate_leaf(certificate),
+	    tls_certificate_issuer(certificate), now, out, out_what);
+}
+
+// To be called while the leaf is valid.
+static void check_time_of_intermediate(const struct snapshot *snapshot, size_t i, int64_t now)
+{
+	char room[512];
+	struct text why = TEXT(room);
+	struct leaf untimely;
+	struct log_line line;
+	if (!find_untimely(snapshot->certificates[i], now, &untimely, &why))
+		return;
+	bool is_early = now < untimely.not_before;
+	text_add_char(&why, ' ');
+	leaf_print_invalidity(&untimely, now, &why);
+	begin(&line, is_early ? LOG_certificate_not_yet_valid : LOG_certificate_expired,
+	    &snapshot->config->certificates[i]);
+	log_str(&line, "why", text_str(&why));
+	log_end(&line);
+	leaf_done(&untimely);
+}
+
 static void check_time(const struct snapshot *snapshot, size_t i)
 {
 	const struct config *config = snapshot->config;
@@ -118,6 +144,8 @@ static void check_time(const struct snapshot *snapshot, size_t i)
 		log_early(&config->certificates[i], &leaf);
 	else if (!certificates_is_sound(config, &leaf))
 		log_late(&config->certificates[i], &leaf, leaf.not_after - now);
+	if (leaf_is_valid(&leaf, now))
+		check_time_of_intermediate(snapshot, i, now);
 	leaf_done(&leaf);
 }
 
@@ -275,9 +303,9 @@ static bool renew_key(struct generation *generation, size_t i,
 }
 
 static void complain_of_time(
-    const char *path, const struct leaf *leaf, int64_t now, struct text *why)
+    const char *what, const char *path, const struct leaf *leaf, int64_t now, struct text *why)
 {
-	text_addf(why, "the certificate in %s ", path);
+	text_addf(why, "%s in %s ", what, path);
 	leaf_print_invalidity(leaf, now, why);
 	text_add(why, leaf->not_before > now
 	                  ? STR(", and the one that is served is valid now; it is taken when its "
@@ -286,16 +314,21 @@ static void complain_of_time(
 	                        "authority"));
 }
 
-// Whether clients are not worse off with it than they are now, by its time.
+// Whether clients are not worse off with it than they are now, by its time and that of the
+// intermediate certificate behind it.
 static bool is_timely(const struct snapshot *snapshot, size_t i,
     const struct tls_certificate *certificate, int64_t *out_again_s, struct text *why)
 {
-	struct leaf old = leaf_of(snapshot->certificates[i]), new = leaf_of(certificate);
+	char room[512], old_room[512];
+	struct text what = TEXT(room), old_what = TEXT(old_room);
+	struct leaf old, new;
 	int64_t now = time(NULL);
-	bool is_timely = leaf_is_valid(&new, now) || !leaf_is_valid(&old, now);
+	bool is_old_bad = find_untimely(snapshot->certificates[i], now, &old, &old_what);
+	bool is_timely = !find_untimely(certificate, now, &new, &what) || is_old_bad;
 	if (!is_timely) {
 		*out_again_s = new.not_before > now ? new.not_before : 0;
-		complain_of_time(snapshot->config->certificates[i].options.chain, &new, now, why);
+		complain_of_time(
+		    room, snapshot->config->certificates[i].options.chain, &new, now, why);
 	}
 	leaf_done(&old);
 	leaf_done(&new);

@@ -11,8 +11,9 @@
 // Until then the old pair is served.  A pair that does not belong together is what every
 // renewal is for a moment, so it is told only when it lasts.
 //
-// One that is not valid now does not take the place of one that is; when its time has come it
-// does.  A start and a reload serve what is there: the clock may be wrong, and the log tells.
+// One that is not valid now, or whose intermediate certificate is not, does not take the place
+// of one that is; when its time has come it does.  A start and a reload serve what is there: the
+// clock may be wrong, and the log tells.
 //
 // Workers of before an upgrade get none, and draining ones keep what they have: the first
 // are replaced at once, the second take no new clients.

@@ -11,11 +11,13 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from certs import Certificates, make_intermediate
 from clients import Raw, until_it_works
+from issuers import INTERMEDIATE, Issuer, Kind
 from popgate import Config, Event, Popgate, is_sanitized, run_command, site
 from proc import Usage, memory, usage, wait_gone
 from renewing import WAYS, Pair, Place, pairs_that_lived, renew, write_private
@@ -294,6 +296,20 @@ def fixture_lived(workdir: Path) -> Callable[[float, float], Pair]:
     return pairs_that_lived(workdir / "issuer", NAMES)
 
 
+@pytest.fixture(name="below")
+def fixture_below(workdir: Path) -> Callable[..., Pair]:
+    """A maker of pairs that are valid, behind which stands an intermediate certificate, or a root, of those days."""
+    issuer = Issuer(workdir / "below")
+
+    def make(start: float, end: float, *, self_signed: bool = False) -> Pair:
+        issuer.make("below", replace(INTERMEDIATE, subject="/CN=below", start=start, end=end),
+                    by="below" if self_signed else "root")
+        issuer.make("leaf", Kind(names=NAMES), by="below")
+        return Pair("leaf", issuer.text("leaf", "below"), issuer.path("leaf.key").read_text())
+
+    return make
+
+
 def test_a_certificate_that_ends_is_told_at_the_start_and_at_a_reload(
         start: Start, config: Config, certificates: Certificates, place: Place,
         lived: Callable[[float, float], Pair]) -> None:
@@ -340,6 +356,41 @@ def test_one_that_is_over_does_not_take_the_place_of_a_valid_one(gate: Popgate, 
     assert len(gate.log.all("certificate_refused")) == 1
 
 
+def test_one_below_an_intermediate_that_is_over_does_not_take_the_place_of_a_valid_one(
+        gate: Popgate, certificates: Certificates, place: Place, pairs: list[Pair], below: Callable[..., Pair]) -> None:
+    gate.expect("certificate_refused")
+    renew(place, below(start=-30, end=-1))
+    why = gate.log.wait("certificate_refused")["why"]
+    assert f"the intermediate certificate of CN=below in {place.chain} has expired on 2" in why
+    assert_served(gate, certificates, pairs[0])
+    early = 8
+    renew(place, below(start=early / DAY, end=30))
+    why = gate.log.wait("certificate_refused", count=2)["why"]
+    assert f"the intermediate certificate of CN=below in {place.chain} is valid only from 2" in why
+    gate.log.wait("certificate_replaced")  # in its time
+
+
+def test_an_intermediate_that_is_over_is_told_at_a_start(start: Start, config: Config, place: Place, pairs: list[Pair],
+                                                         below: Callable[..., Pair]) -> None:
+    renew(place, below(start=-30, end=-1))
+    gate = start(config)
+    gate.expect("certificate_expired")
+    event = gate.log.wait("certificate_expired")
+    assert (event["certificate"], event["path"]) == ("renewed", str(place.chain))
+    assert event["why"].startswith("the intermediate certificate of CN=below has expired on 2")
+    done = run_command("check", "-c", str(gate.config_file))
+    assert f"certificate renewed: the intermediate certificate of CN=below in {place.chain} has expired on 2" in done.stdout
+    assert done.returncode == 0 and done.stdout.endswith("no problems, but certificates should be looked at\n")
+    renew(place, below(start=-29, end=-1))  # which is no worse
+    gate.log.wait("certificate_replaced")
+    gate.log.wait("certificate_expired", count=2)
+    renew(place, below(start=-1, end=-0.5, self_signed=True))  # clients have the root themselves
+    gate.log.wait("certificate_replaced", count=2)
+    renew(place, pairs[1])
+    gate.log.wait("certificate_replaced", count=3)
+    assert len(gate.log.all("certificate_expired")) == 2
+
+
 @pytest.mark.parametrize("isolation", ["on", "off"])
 def test_one_that_is_not_valid_yet_takes_the_place_of_a_valid_one_in_its_time(
         start: Start, config: Config, certificates: Certificates, place: Place, pairs: list[Pair], workdir: Path,
@@ -374,7 +425,7 @@ def test_one_that_is_not_valid_yet_is_served_at_a_start_and_told_as_an_error(
     assert event["names"] == "localhost pop.test" and event["not_before"].endswith("Z")
     done = run_command("check", "-c", str(gate.config_file))
     assert (done.returncode, done.stderr) == (0, "")
-    assert f"certificate renewed: {place.chain} is valid only from 2" in done.stdout
+    assert f"certificate renewed: the certificate in {place.chain} is valid only from 2" in done.stdout
     assert done.stdout.endswith("no problems, but certificates should be looked at\n")
     renew(place, lived(-3, 90))  # which is no worse
     gate.log.wait("certificate_replaced")
