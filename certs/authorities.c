@@ -57,6 +57,19 @@ struct x509_st *authorities_find_issuer(
 	return found;
 }
 
+struct x509_st *authorities_find_namesake(
+    const struct authorities *authorities, const struct x509_st *certificate)
+{
+	STACK_OF(X509_OBJECT) *all = X509_STORE_get0_objects(authorities->store);
+	const X509_NAME *wanted = X509_get_issuer_name(certificate);
+	for (size_t i = 0; i < sk_X509_OBJECT_num(all); i++) {
+		X509 *one = X509_OBJECT_get0_X509(sk_X509_OBJECT_value(all, i));
+		if (one && X509_NAME_cmp(X509_get_subject_name(one), wanted) == 0)
+			return one;
+	}
+	return NULL;
+}
+
 // Goes on where a date is wrong, and where the leaf is not for servers: both have
 // findings of their own.
 static int pass_over(int ok, X509_STORE_CTX *ctx)

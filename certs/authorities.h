@@ -23,6 +23,10 @@ void authorities_free(struct authorities **authorities);
 struct x509_st *authorities_find_issuer(
     const struct authorities *authorities, struct x509_st *certificate, int64_t now);
 
+// One that is called as the certificate's issuer, whether it is that or not; NULL: none.
+struct x509_st *authorities_find_namesake(
+    const struct authorities *authorities, const struct x509_st *certificate);
+
 // What verification as a client does it says, but for dates, which others judge:
 // X509_V_OK or an error of BoringSSL's, and which certificate it is about.
 int authorities_verify(const struct authorities *authorities, struct x509_st *leaf,

@@ -152,7 +152,8 @@ static const char *why_not(const struct installing *in, X509 *last, X509 *issuer
 	return "the chain would be too long with it";
 }
 
-static void explain_given(struct installing *in, X509 *last)
+// False when none of that name was given.
+static bool explain_given(struct installing *in, X509 *last)
 {
 	const X509_NAME *wanted = X509_get_issuer_name(last);
 	for (size_t i = 0; i < in->bundle.num; i++)
@@ -160,11 +161,24 @@ static void explain_given(struct installing *in, X509 *last)
 			text_addf(in->why,
 			    "; a certificate of that name was given, but does not count: %s",
 			    why_not(in, last, in->bundle.at[i]));
-			return;
+			return true;
 		}
+	return false;
 }
 
-static bool complain_of_incomplete(struct installing *in, X509 *last)
+// The same of one that clients know.
+static void explain_known(struct installing *in, const struct authorities *authorities, X509 *last)
+{
+	X509 *known = authorities_find_issuer(authorities, last, in->asked->now);
+	if (!known)
+		known = authorities_find_namesake(authorities, last);
+	if (known)
+		text_addf(in->why, "; an authority of that name is known, but does not count: %s",
+		    why_not(in, last, known));
+}
+
+static bool complain_of_incomplete(
+    struct installing *in, const struct authorities *authorities, X509 *last)
 {
 	char room[512];
 	struct text url = TEXT(room);
@@ -172,34 +186,42 @@ static bool complain_of_incomplete(struct installing *in, X509 *last)
 	text_addf(in->why,
 	    "the chain is incomplete: the certificate of %s is missing, who has issued %s",
 	    printed(X509_get_issuer_name(last)).at, subject_of(last).at);
-	explain_given(in, last);
+	if (!explain_given(in, last))
+		explain_known(in, authorities, last);
 	return refuse(in,
 	    "%s%s; get it and add it with --chain; where this is an authority of your own, name "
 	    "its file with --ca; or install nevertheless with --incomplete",
 	    url.len ? "; it may be had from " : "", room);
 }
 
-// Where no chain is complete, the longest is judged, and what it lacks is told.  Without the
-// file of authorities only a root that was given vouches for a chain.
-static bool find_chain(struct installing *in, X509 *leaf)
+// Where no chain is complete, the longest is judged, and what it lacks is told; `unknown` says
+// why there are no authorities.
+static bool judge_chain(
+    struct installing *in, X509 *leaf, const struct authorities *authorities, const char *unknown)
 {
-	char room[PATH_MAX + 256];
-	struct text why = TEXT(room);
-	const char *path = in->asked->ca_path ? in->asked->ca_path : AUTHORITIES_OF_SYSTEM;
-	struct authorities *authorities = authorities_load(path, &why);
-	bool found = chain_find(&in->bundle, leaf, authorities, in->asked->now, &in->chain);
-	bool is_unknown = !authorities;
-	authorities_free(&authorities);
-	if (found)
+	if (chain_find(&in->bundle, leaf, authorities, in->asked->now, &in->chain))
 		return check_times(in);
 	chain_build(&in->bundle, leaf, &in->chain);
 	X509 *last = in->chain.at[in->chain.num - 1];
 	if (!check_times(in))
 		return false;
 	if (!in->asked->is_incomplete_allowed)
-		return is_unknown ? refuse(in, "%s", room) : complain_of_incomplete(in, last);
+		return authorities ? complain_of_incomplete(in, authorities, last)
+		                   : refuse(in, "%s", unknown);
 	note(in, "incomplete, many clients will refuse it: nobody vouches for", last);
 	return true;
+}
+
+// Without the file of authorities only a root that was given vouches for a chain.
+static bool find_chain(struct installing *in, X509 *leaf)
+{
+	char room[PATH_MAX + 256];
+	struct text why = TEXT(room);
+	const char *path = in->asked->ca_path ? in->asked->ca_path : AUTHORITIES_OF_SYSTEM;
+	struct authorities *authorities = authorities_load(path, &why);
+	bool is_good = judge_chain(in, leaf, authorities, room);
+	authorities_free(&authorities);
+	return is_good;
 }
 
 static void tell_left_out(struct installing *in)

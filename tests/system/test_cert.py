@@ -483,13 +483,15 @@ def test_an_authority_that_clients_would_not_believe_is_none(scratch: Path, work
     for name in ("root", "over", "twin", "intermediate"):
         shutil.copy(made.path(f"{name}.pem"), workdir)
     missing = "the certificate of CN={} is missing, who has issued CN={}"
+    known = "; an authority of that name is known, but does not count: "
     place.issue("leaf", by="over")
-    for given in (("leaf.pem",), ("leaf.pem", "over.pem")):
-        said = place.refuse(*given, key="leaf.key", more=("--ca", "over.pem"))
-        assert missing.format("over", "localhost") in said
+    for others, why in (((), known), (("over.pem",), "; a certificate of that name was given, but does not count: ")):
+        said = place.refuse("leaf.pem", *others, key="leaf.key", more=("--ca", "over.pem"))
+        assert missing.format("over", "localhost") + why + "it has expired; " in said
     place.issue("leaf", by="root")
     said = place.refuse("leaf.pem", key="leaf.key", more=("--ca", "twin.pem"))
     assert missing.format("popgate test root", "localhost") in said
+    assert known + "it has another key than the one that has signed; " in said
     (workdir / "both.pem").write_text(made.text("twin", "root"))
     place.install("leaf.pem", key="leaf.key", more=("--ca", "both.pem"))
     place.issue("leaf")
