@@ -299,9 +299,8 @@ bool keys_process_renew(
 	bool is_there = renewal->is_same && !file->is_missed;
 	bool taken =
 	    new.fd >= 0 && give(keys, &new, is_there ? KEYS_ORDER_judge : KEYS_ORDER_key, why);
-	struct key_file *unused = taken && !is_there ? file : &new;
-	file_done(unused);
-	if (unused == file)
+	file_done(taken ? file : &new);
+	if (taken)
 		*file = new;
 	return taken;
 }

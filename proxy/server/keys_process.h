@@ -70,8 +70,9 @@ struct renewal {
 };
 
 // Has it take the key in that file into the certificate's next slot, beside the one that
-// it has; for the same certificate into the slot that workers know.  False, with the reason
-// in *why and nothing changed, when it does not.
+// it has; for the same certificate into the slot that workers know.  That file is then the one
+// that a process in its place is given: the one of before may have been written over.  False,
+// with the reason in *why and nothing changed, when it does not.
 __attribute__((warn_unused_result)) bool keys_process_renew(
     struct keys_process *keys, size_t index, const struct renewal *renewal, struct text *why);
 

@@ -504,6 +504,23 @@ def test_a_key_that_a_new_process_did_not_get_is_taken_when_it_is_right_again(
         until_it_works(lambda: assert_served(gate, certificates.der("edge")))
 
 
+def assert_open(pid: int, path: Path) -> None:
+    assert any(one.exists() and one.samefile(path) for one in Path(f"/proc/{pid}/fd").iterdir())
+
+
+def test_a_key_that_was_put_right_by_a_rename_outlives_the_process(
+        start: Start, config: Config, certificates: Certificates, live: tuple[Path, Path]) -> None:
+    gate = start(config)
+    gate.expect("certificate_refused", "keys_ended")
+    shutil.copy(certificates.key("store"), live[1])
+    gate.log.wait("certificate_refused")
+    renew(*live, certificates.section("edge"))
+    until_it_works(lambda: assert_open(gate.pid, live[1]))
+    os.kill(keys_of(gate)[0], signal.SIGKILL)
+    gate.log.wait("keys_back")
+    until_it_works(lambda: assert_served(gate, certificates.der("edge")))
+
+
 def test_after_its_death_the_keys_that_are_served_come_back_whatever_the_files_are_by_then(
         start: Start, config: Config, certificates: Certificates, live: tuple[Path, Path]) -> None:
     gate = start(config)
