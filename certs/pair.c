@@ -28,6 +28,11 @@ static bool add_certificate(struct pair *pair, const uint8_t *der, long len)
 	return buffer;
 }
 
+static bool starts(struct str line, struct str prefix)
+{
+	return str_eq(str_take(line, prefix.len), prefix);
+}
+
 // How many first and last lines of blocks there are (RFC 7468 section 2), that of one that
 // is cut off too.  Other lines of dashes are somebody's text.
 static size_t count_rules(struct str rest)
@@ -36,8 +41,7 @@ static size_t count_rules(struct str rest)
 	struct str line;
 	while (rest.len) {
 		str_cut(rest, '\n', &line, &rest);
-		num += str_eq(str_take(line, 11), STR("-----BEGIN ")) ||
-		       str_eq(str_take(line, 9), STR("-----END "));
+		num += starts(line, STR("-----BEGIN ")) || starts(line, STR("-----END "));
 	}
 	return num;
 }

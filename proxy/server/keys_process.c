@@ -338,7 +338,7 @@ void keys_process_ended(struct keys_process *keys, uint64_t now_ms)
 }
 
 // A key that is refused now, since the file was overwritten, is missed only by its own
-// certificate.
+// certificate, until the file is right again.
 static void start_again(struct keys_process *keys, const struct generations *generations)
 {
 	keys->restart_ms = CLOCK_NEVER;
